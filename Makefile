@@ -1,0 +1,50 @@
+# Needs Python >= 3.11 with venv, and make. Everything else is fetched, pinned by hash, into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+READY := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: run test check bench lock format clean
+.DELETE_ON_ERROR:
+
+run: $(READY)  ## start everything on this machine; ARGS="--port 9000" is passed on
+	@exec $(BIN)/darkroom dev $(ARGS)
+
+test: check  ## the whole test suite, on real services
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## the timings, as medians of one run
+	$(BIN)/python -m tests.bench $(ARGS)
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The S3 emulator's pins clash with ours, so it lives in an environment of its own inside .venv.
+$(READY): lock/uv.txt lock/dev.txt lock/ministack.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/uv.txt
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes lock/uv.txt lock/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	test -x $(VENV)/ministack/bin/python || $(UV) venv --quiet --python $(BIN)/python $(VENV)/ministack
+	$(UV) pip sync --quiet --python $(VENV)/ministack/bin/python --require-hashes lock/ministack.txt
+	touch $@
+
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
+lock: $(READY)  ## resolve the locks anew
+	$(LOCK) pyproject.toml -o lock/runtime.txt
+	$(LOCK) pyproject.toml --extra embedded --group dev -c lock/runtime.txt -o lock/dev.txt
+	$(LOCK) lock/ministack.in -o lock/ministack.txt
+	$(LOCK) lock/uv.in -o lock/uv.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

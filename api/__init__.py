@@ -1,0 +1,1 @@
+"""What clients talk to: GraphQL, the storage-event endpoint and the `darkroom` command."""
