@@ -1,0 +1,88 @@
+"""The application: routes over services that somebody else opened."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from api.feed import Hub
+from api.graphql import GraphQLEndpoint
+from api.hooks import storage_hook
+from jobs.errors import Unavailable
+from jobs.ports import Services
+
+_READY_WITHIN = 2.0  # seconds that each service has to answer
+
+
+class State(TypedDict):
+    """What requests find in `request.state`."""
+
+    services: Services
+    hub: Hub
+
+
+def create_app(services: Services) -> Starlette:
+    """The ASGI application over services that are open for as long as it runs."""
+    settings = services.settings
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[State]:
+        hub = Hub(services.catalog, services.bus)
+        async with hub.running():
+            yield {"services": services, "hub": hub}
+
+    graphql = GraphQLEndpoint(settings)
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/hooks/storage", storage_hook, methods=["POST"]),
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["authorization", "content-type"],
+            )
+        ],
+        lifespan=lifespan,
+    )
+
+
+async def healthz(_: Request) -> Response:
+    """The process lives."""
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """Every service that the process needs answers, each within two seconds."""
+    services: Services = request.state.services
+    checks: dict[str, Callable[[], Awaitable[None]]] = {
+        "catalog": services.catalog.ping,
+        "queue": services.queue.ping,
+        "storage": services.storage.ping,
+    }
+    answers = await asyncio.gather(*(_check(ping) for ping in checks.values()))
+    status = 200 if all(answer == "ok" for answer in answers) else 503
+    return JSONResponse(dict(zip(checks, answers, strict=True)), status_code=status)
+
+
+async def _check(ping: Callable[[], Awaitable[None]]) -> str:
+    try:
+        async with asyncio.timeout(_READY_WITHIN):
+            await ping()
+    except TimeoutError:
+        return f"no answer within {_READY_WITHIN:.0f} s"
+    except Unavailable as error:
+        return error.message
+    return "ok"

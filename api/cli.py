@@ -1,0 +1,155 @@
+"""The `darkroom` command."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.errors import DarkroomError, SettingsError
+from jobs.settings import Settings, load_settings
+from jobs.supervise import ServiceFailed
+
+app = typer.Typer(
+    name="darkroom",
+    help="Image uploads for front ends: presigned targets, straight to storage, completion pushed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Port = Annotated[int, typer.Option(min=1, max=65_535, help="The port of the API.")]
+
+
+@app.command()
+def dev(
+    port: Port = 8000,
+    data_dir: Annotated[Path, typer.Option(help="Where the data of the services stay.")] = Path(".darkroom"),
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many worker processes.")] = 1,
+) -> None:
+    """Start everything on this machine: embedded services, API, worker. Ctrl-C stops it."""
+    from api.dev import run_dev
+
+    _run(run_dev(port, data_dir, workers))
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1", port: Port = 8000
+) -> None:
+    """Serve the API."""
+    from api.server import serve_api
+
+    _run(serve_api(_configured(), host, port))
+
+
+@app.command()
+def worker() -> None:
+    """Develop what was uploaded."""
+    from jobs.worker import run_worker
+
+    _run(run_worker(_configured()))
+
+
+@app.command()
+def events() -> None:
+    """Take storage events from the queue that DARKROOM_EVENTS_QUEUE_URL names."""
+    from jobs.consumer import run_consumer
+
+    _run(_until_signalled(run_consumer(_configured())))
+
+
+@app.command()
+def upload(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with images.", show_default=False)],
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="Look into folders below too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each change.")] = False,
+    url: Annotated[str, typer.Option(help="Where the API is.")] = "http://127.0.0.1:8000",
+    key: Annotated[
+        str | None, typer.Option(envvar="DARKROOM_KEY", help="The API key.", show_default=False)
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="What to develop them into.", show_default="the server's")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="How many files at once.")] = 4,
+    wait: Annotated[bool, typer.Option(help="Wait until every image is at rest.")] = True,
+) -> None:
+    """Upload files and follow them to their end. Exits with 0 if all are ready, else with 1."""
+    from api import upload as uploading
+    from api.client import ApiError
+
+    try:
+        files = uploading.find_files(paths, recursive=recursive)
+    except uploading.UsageError as error:
+        raise _failure(str(error), status=2) from None
+    try:
+        work = uploading.upload(
+            files, url=url, key=key, preset=preset, concurrency=concurrency, wait=wait, as_json=as_json
+        )
+        ready = asyncio.run(work)
+    except ApiError as error:
+        raise _failure(str(error)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if not ready:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from api.schema import schema as built
+
+    typer.echo(built.as_str())
+
+
+def _configured() -> Settings:
+    from jobs.logs import configure_logs
+
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        raise _failure(str(error)) from None
+    configure_logs(settings)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        asyncio.run(work)
+    except (ServiceFailed, SettingsError) as error:
+        raise _failure(str(error)) from None
+    except DarkroomError as error:
+        raise _failure(error.message) from None
+
+
+async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` until SIGINT or SIGTERM."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+
+
+def _failure(message: str, status: int = 1) -> typer.Exit:
+    typer.echo(f"darkroom: {message}", err=True)
+    return typer.Exit(status)
+
+
+if __name__ == "__main__":
+    app()

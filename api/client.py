@@ -1,0 +1,153 @@
+"""A client of the public API: GraphQL over HTTP and websocket, and the PUT to the store."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+import websockets
+
+_SUBPROTOCOL = websockets.Subprotocol("graphql-transport-ws")
+_CHUNK = 256 * 1024
+_TRIES = 4
+
+IMAGE_FIELDS = """
+  id filename status version
+  variants { name format width height byteSize url }
+  problem { code message }
+"""
+_CREATE = """
+mutation ($input: CreateUploadsInput!) {
+  createUploads(input: $input) {
+    results {
+      ... on UploadTarget { image { IMAGE } method url headers { name value } }
+      ... on InvalidFile { filename code message }
+    }
+  }
+}
+""".replace("IMAGE", IMAGE_FIELDS)
+_COMPLETE = """
+mutation ($id: ID!) { completeUpload(id: $id) { ... on Image { IMAGE } ... on Problem { code message } } }
+""".replace("IMAGE", IMAGE_FIELDS)
+_UPDATES = "subscription ($ids: [ID!]!) { imageUpdates(ids: $ids) { IMAGE } }".replace("IMAGE", IMAGE_FIELDS)
+
+
+class ApiError(Exception):
+    """The API or the store could not be reached, or refused; the message is for people."""
+
+
+class Client:
+    """One server's API, as anybody can use it."""
+
+    def __init__(self, url: str, http: httpx.AsyncClient, key: str | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._http = http
+        self._authorization = {"authorization": f"Bearer {key}"} if key else {}
+
+    async def create_uploads(
+        self, files: Sequence[dict[str, Any]], preset: str | None
+    ) -> list[dict[str, Any]]:
+        """An `UploadTarget` or an `InvalidFile` for each `FileInput`."""
+        request = {"files": list(files)} | ({"preset": preset} if preset else {})
+        data = await self._execute(_CREATE, {"input": request})
+        results: list[dict[str, Any]] = data["createUploads"]["results"]
+        return results
+
+    async def complete_upload(self, image_id: str) -> dict[str, Any]:
+        """The `ImageResult` of the hint."""
+        result: dict[str, Any] = (await self._execute(_COMPLETE, {"id": image_id}))["completeUpload"]
+        return result
+
+    async def put(self, path: Path, target: dict[str, Any], progress: Callable[[int], None]) -> None:
+        """Send a file to where an `UploadTarget` says, trying again where that can help.
+
+        Args:
+            progress: hears how many bytes have been sent.
+        """
+        headers = {header["name"]: header["value"] for header in target["headers"]}
+        headers["Content-Length"] = str(path.stat().st_size)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            sent = 0
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+                    sent += len(chunk)
+                    progress(sent)
+
+        for attempt in range(1, _TRIES + 1):
+            try:
+                answer = await self._http.request(
+                    target["method"], target["url"], content=chunks(), headers=headers
+                )
+            except httpx.HTTPError as error:
+                reason = f"the store does not answer: {error or type(error).__name__}"
+            else:
+                if answer.is_success or answer.status_code == HTTPStatus.PRECONDITION_FAILED:
+                    return  # the latter: an earlier try had got through
+                reason = f"the store refuses the upload (status {answer.status_code})"
+                if not answer.is_server_error:
+                    break
+            if attempt < _TRIES:
+                await asyncio.sleep(0.25 * 2**attempt)
+        raise ApiError(reason)
+
+    async def updates(self, image_ids: Sequence[str]) -> AsyncGenerator[dict[str, Any], None]:
+        """The images' states, current ones first, until all are at rest; survives lost connections."""
+        failures = 0
+        while True:
+            try:
+                async for image in self._subscribe(_UPDATES, {"ids": list(image_ids)}):
+                    failures = 0
+                    yield image["imageUpdates"]
+            except (OSError, websockets.WebSocketException) as error:
+                failures += 1
+                if failures == _TRIES:
+                    raise ApiError(f"{self._url} does not answer: {error}") from error
+                await asyncio.sleep(0.25 * 2**failures)
+            else:
+                return
+
+    async def _execute(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = await self._http.post(
+                f"{self._url}/graphql",
+                json={"query": query, "variables": variables},
+                headers=self._authorization,
+            )
+            payload = answer.json()
+        except httpx.HTTPError as error:
+            raise ApiError(f"{self._url} does not answer: {error or type(error).__name__}") from error
+        except ValueError as error:
+            raise ApiError(f"{self._url}/graphql is no GraphQL API (status {answer.status_code})") from error
+        return _data(payload)
+
+    async def _subscribe(self, query: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        address = f"ws{self._url.removeprefix('http')}/graphql"
+        async with websockets.connect(address, subprotocols=[_SUBPROTOCOL]) as socket:
+            await socket.send(json.dumps({"type": "connection_init", "payload": self._authorization}))
+            await socket.recv()  # connection_ack, or the socket is closed
+            subscribe = {"query": query, "variables": variables}
+            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": subscribe}))
+            async for text in socket:
+                message = json.loads(text)
+                match message["type"]:
+                    case "next":
+                        yield _data(message["payload"])
+                    case "error":
+                        raise ApiError(message["payload"][0]["message"])
+                    case "complete":
+                        return
+                    case "ping":
+                        await socket.send(json.dumps({"type": "pong"}))
+            raise ConnectionError("the connection was closed")
+
+
+def _data(payload: dict[str, Any]) -> dict[str, Any]:
+    if errors := payload.get("errors"):
+        raise ApiError(str(errors[0]["message"]))
+    data: dict[str, Any] = payload["data"]
+    return data

@@ -1,0 +1,123 @@
+"""`darkroom dev`: everything on this machine, from real services to the API, until Ctrl-C."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from jobs.bucket import prepare_bucket
+from jobs.embedded import Embedded, embedded_services
+from jobs.settings import PREFIX, load_settings
+from jobs.supervise import Service, ServiceFailed, first_death, port_is_free, running
+
+HOST = "127.0.0.1"
+BUCKET = "darkroom"
+_EVENTS_QUEUE = "darkroom-events"
+_READY_WITHIN = 30.0  # seconds
+
+
+async def run_dev(port: int, data_dir: Path, workers: int) -> None:
+    """Start everything, say so, and wait for a signal.
+
+    Raises:
+        ServiceFailed: something could not start, or died.
+    """
+    began = time.monotonic()
+    if not port_is_free(port):
+        raise ServiceFailed(f"port {port} is taken: choose another with --port")
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(signum, stopped.set)
+
+    starting = asyncio.create_task(_run(port, data_dir, workers, began))
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stopped.is_set():
+        Console().print("Stopping…")
+        starting.cancel()
+    try:
+        await starting
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+
+
+async def _run(port: int, data_dir: Path, workers: int, began: float) -> None:
+    async with embedded_services(data_dir) as embedded, AsyncExitStack() as stack:
+        environment = _environment(embedded)
+        os.environ.update(environment)
+        settings = load_settings()
+        os.environ[f"{PREFIX}EVENTS_QUEUE_URL"] = await prepare_bucket(settings, events_queue=_EVENTS_QUEUE)
+
+        command = [sys.executable, "-m", "api.cli"]
+        commands = {
+            "api": [*command, "api", "--host", HOST, "--port", str(port)],
+            "events": [*command, "events"],
+            **{f"worker {number}": [*command, "worker"] for number in range(1, workers + 1)},
+        }
+        # What is ours keeps nothing in memory that matters: if this process is killed, so are they.
+        ours: list[Service] = [
+            await stack.enter_async_context(running(name, argv, on_orphaned=signal.SIGKILL))
+            for name, argv in commands.items()
+        ]
+        death = asyncio.create_task(first_death([*embedded.services, *ours]))
+        try:
+            await _answering(port, death)
+            _announce(port, data_dir, embedded, time.monotonic() - began)
+            raise await death
+        finally:
+            death.cancel()
+
+
+def _environment(embedded: Embedded) -> dict[str, str]:
+    """The settings of the processes: those of the embedded services, and what suits one machine."""
+    own = {
+        "MONGO_URL": embedded.mongo_url,
+        "REDIS_URL": embedded.redis_url,
+        "S3_ENDPOINT": embedded.s3_endpoint,
+        "S3_PUBLIC_ENDPOINT": embedded.s3_endpoint,
+        "S3_BUCKET": BUCKET,
+        "S3_ACCESS_KEY": embedded.access_key,
+        "S3_SECRET_KEY": embedded.secret_key,
+        "AUTH": "none",
+    }
+    defaults = {"HOOK_TOKEN": secrets.token_urlsafe(), "LOG_FORMAT": "console"}
+    return {f"{PREFIX}{name}": value for name, value in own.items()} | {
+        f"{PREFIX}{name}": value for name, value in defaults.items() if f"{PREFIX}{name}" not in os.environ
+    }
+
+
+async def _answering(port: int, death: asyncio.Task[ServiceFailed]) -> None:
+    """Wait until the API can do its work and a worker listens for jobs."""
+    async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False) as http:
+        try:
+            async with asyncio.timeout(_READY_WITHIN):
+                while not death.done():
+                    try:
+                        if (await http.get("/readyz")).is_success:
+                            return
+                    except httpx.HTTPError:
+                        pass
+                    await asyncio.wait([death], timeout=0.05)
+        except TimeoutError:
+            raise ServiceFailed(f"the API does not answer after {_READY_WITHIN:.0f} s") from None
+    raise death.result()
+
+
+def _announce(port: int, data_dir: Path, embedded: Embedded, seconds: float) -> None:
+    out = Console(highlight=False)
+    out.print(f"\n[bold green]Darkroom is ready[/] [dim]({seconds:.1f} s)[/]")
+    out.print(f"  GraphQL and playground   [link]http://{HOST}:{port}/graphql[/link]")
+    out.print(f"  Bytes go straight to     {embedded.s3_endpoint}/{BUCKET}")
+    out.print(f"  Data and logs            {data_dir.absolute()}")
+    out.print("  Try                      [bold].venv/bin/darkroom upload photo.jpg[/]", soft_wrap=True)
+    out.print("[dim]Ctrl-C stops all of it.[/]\n")

@@ -1,0 +1,56 @@
+"""GraphQL over HTTP and over websockets, for Starlette."""
+
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.unset import UnsetType
+
+from api.auth import Caller, authenticate
+from api.context import Context
+from api.schema import schema
+from jobs.errors import Unauthenticated
+from jobs.settings import Settings
+
+
+class GraphQLEndpoint(GraphQL[Context, None]):
+    """Strawberry's view with our context; only the current websocket protocol is spoken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__(
+            schema,
+            graphql_ide="graphiql",
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            connection_init_wait_timeout=timedelta(seconds=5),
+            allowed_origins=settings.cors_origins,
+        )
+
+    async def get_context(
+        self,
+        request: Request | WebSocket,
+        response: Response | WebSocket,  # noqa: ARG002 - Strawberry's signature
+    ) -> Context:
+        """The context of one HTTP request or one websocket."""
+        return Context(
+            request.state.services, request.state.hub, self._caller(request.headers.get("authorization"))
+        )
+
+    async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
+        """Believe the `authorization` of `connection_init`, or that of the handshake."""
+        said = (context.connection_params or {}).get("authorization")
+        if isinstance(said, str) and (caller := self._caller(said)):
+            context.identify(caller)
+        if not context.identified:
+            raise ConnectionRejectionError
+        return UnsetType()
+
+    def _caller(self, authorization: str | None) -> Caller | None:
+        try:
+            return authenticate(authorization, self._settings)
+        except Unauthenticated:
+            return None

@@ -1,0 +1,53 @@
+"""The storage-event endpoint: what the store says by webhook goes to `ingest`.
+
+It answers 2xx only after the record has moved, 4xx for what can never succeed, and 503 when a service is
+away, so that the store delivers again.
+"""
+
+import asyncio
+import hmac
+import json
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from jobs.errors import InvalidInput, Unavailable
+from jobs.events import parse_events
+from jobs.ingest import ingest_event
+from jobs.ports import Services
+
+log = structlog.get_logger(__name__)
+
+_MAX_BODY = 256 * 1024  # bytes; a store sends a few records at a time
+
+
+async def storage_hook(request: Request) -> Response:
+    """`POST /hooks/storage` with `Authorization: Bearer $DARKROOM_HOOK_TOKEN`."""
+    services: Services = request.state.services
+    token = services.settings.hook_token
+    if token is None:
+        return _answer(404, "No webhook is configured: set DARKROOM_HOOK_TOKEN.")
+    expected = f"Bearer {token.get_secret_value()}"
+    if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
+        return _answer(401, "Send the token as “Authorization: Bearer TOKEN”.")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            return _answer(413, f"A body can have at most {_MAX_BODY} bytes.")
+    try:
+        events = parse_events(json.loads(body))
+    except (InvalidInput, ValueError) as error:
+        message = error.message if isinstance(error, InvalidInput) else "The body is no JSON."
+        log.warning("a webhook makes no sense", reason=message, body=body[:1_000])
+        return _answer(400, message)
+    try:
+        done = await asyncio.gather(*(ingest_event(event, services, via="webhook") for event in events))
+    except Unavailable as error:
+        return _answer(503, error.message, {"Retry-After": "5"})
+    return JSONResponse({"results": done})
+
+
+def _answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"message": message}, status_code=status, headers=headers)

@@ -1,0 +1,293 @@
+"""The schema: queries, mutations and subscriptions, each a thin call of a use case."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, TypeVar
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.scalars import JSON
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from api import feed as feeds
+from api.context import Info
+from api.enums import ImageOrder, ImageStatus
+from api.errors import MaskedErrors
+from api.paging import decode_cursor
+from api.types import (
+    SCALARS,
+    CreateUploadsPayload,
+    DeleteImagesPayload,
+    FeedEvent,
+    Image,
+    ImageConflict,
+    ImageConnection,
+    ImageNotFound,
+    ImageResult,
+    InvalidFile,
+    Node,
+    Preset,
+    UploadTarget,
+)
+from api.uploads import FileRequest, Upload, create_uploads
+from jobs import ports, requests
+from jobs.errors import Conflict, InvalidInput, NotFound
+from jobs.images import Status
+from jobs.ingest import ingest
+
+T = TypeVar("T")
+
+MAX_PAGE = 100
+MAX_DELETIONS = 100
+
+ImageId = Annotated[strawberry.ID, strawberry.argument(description="The id of the image.")]
+
+
+@strawberry.input(description="One file that the client wants to upload.")
+class FileInput:
+    """`api.uploads.FileRequest`."""
+
+    filename: str = strawberry.field(description="Its name, for people; no address is made of it.")
+    content_type: str = strawberry.field(description="Its MIME type, such as `image/jpeg`.")
+    byte_size: int = strawberry.field(description="Its exact length in bytes.")
+    sha256: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Its SHA-256 in hexadecimal; the store then refuses any other bytes.",
+    )
+    metadata: JSON | None = strawberry.field(
+        default=strawberry.UNSET, description="A JSON object to keep with the image."
+    )
+
+
+@strawberry.input(description="The files that a client wants to upload.")
+class CreateUploadsInput:
+    """What `createUploads` takes."""
+
+    files: list[FileInput] = strawberry.field(description="At least one.")
+    preset: str | None = strawberry.field(
+        default=strawberry.UNSET, description="What to develop them into; the default preset if left out."
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The same key gives the same images, however often it is sent."
+    )
+
+
+@strawberry.input(description="Which images to list.")
+class ImageFilter:
+    """What `images` can be narrowed to."""
+
+    status: list[ImageStatus] | None = strawberry.field(
+        default=strawberry.UNSET, description="Only those in one of these states."
+    )
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    """Reading."""
+
+    @strawberry.field(description="Anything with an id; null if there is none that the caller may see.")
+    async def node(self, info: Info, id: ImageId) -> Node | None:
+        """Relay's way to ask for something again."""
+        return await _visible(info, id)
+
+    @strawberry.field(description="One image; null if there is none that the caller may see.")
+    async def image(self, info: Info, id: ImageId) -> Image | None:
+        """One of the caller's images."""
+        return await _visible(info, id)
+
+    @strawberry.field(description="The caller's images, a page at a time.")
+    async def images(
+        self,
+        info: Info,
+        first: Annotated[int, strawberry.argument(description=f"How many; at most {MAX_PAGE}.")] = 20,
+        after: Annotated[
+            str | None, strawberry.argument(description="Only those behind this cursor.")
+        ] = strawberry.UNSET,
+        filter: Annotated[
+            ImageFilter | None, strawberry.argument(description="Which ones.")
+        ] = strawberry.UNSET,
+        order_by: Annotated[
+            ImageOrder | None,
+            strawberry.argument(description="In which order; the newest first if left out."),
+        ] = strawberry.UNSET,
+    ) -> ImageConnection:
+        """A page that stays where it is while images come and go."""
+        if not 0 < first <= MAX_PAGE:
+            raise InvalidInput(f"`first` is 1 to {MAX_PAGE}.")
+        order = ports.ImageOrder[order_by.name] if order_by else ports.ImageOrder.NEWEST_FIRST
+        chosen = filter.status if filter else None
+        found = await info.context.services.catalog.page(
+            info.context.owner,
+            first=first + 1,
+            after=decode_cursor(after) if after else None,
+            statuses=[Status[status.name] for status in chosen] if chosen else None,
+            order=order,
+        )
+        return ImageConnection.from_domain(found, first=first, continued=bool(after))
+
+    @strawberry.field(description="What images can be developed into.")
+    def presets(self, info: Info) -> list[Preset]:
+        """The configured presets."""
+        configured = info.context.services.settings.presets
+        return [Preset.from_domain(name, preset) for name, preset in configured.items()]
+
+
+@strawberry.type(description="What can be done.")
+class Mutation:
+    """Writing."""
+
+    @strawberry.mutation(
+        description="Ask for upload targets: each stores one file straight into object storage."
+    )
+    async def create_uploads(
+        self,
+        info: Info,
+        input: Annotated[CreateUploadsInput, strawberry.argument(description="The files.")],
+    ) -> CreateUploadsPayload:
+        """One result for each file, in order."""
+        if not input.files:
+            raise InvalidInput("Ask for at least one file.")
+        answers = await create_uploads(
+            [
+                FileRequest(
+                    filename=file.filename,
+                    content_type=file.content_type,
+                    byte_size=file.byte_size,
+                    sha256=file.sha256 or None,
+                    metadata=_given(file.metadata),
+                )
+                for file in input.files
+            ],
+            owner=info.context.owner,
+            preset=_given(input.preset),
+            idempotency_key=input.idempotency_key or None,
+            services=info.context.services,
+        )
+        return CreateUploadsPayload(
+            results=[
+                UploadTarget.from_domain(answer)
+                if isinstance(answer, Upload)
+                else InvalidFile.from_domain(file.filename, answer)
+                for file, answer in zip(input.files, answers, strict=True)
+            ]
+        )
+
+    @strawberry.mutation(
+        description="A hint that the upload is over, which spares the wait for the store's own word. "
+        "The server asks the store; nothing is lost if it is never sent."
+    )
+    async def complete_upload(self, info: Info, id: ImageId) -> ImageResult:
+        """The image as it is after the store was asked."""
+        context = info.context
+        try:
+            image = await requests.owned(id, context.owner, context.services)
+            if not image.status.at_rest or image.status is Status.EXPIRED:
+                await ingest(id, context.services, via="hint")
+                image = await requests.owned(id, context.owner, context.services)
+        except NotFound as error:
+            return ImageNotFound.from_domain(id, error)
+        return Image.from_domain(image)
+
+    @strawberry.mutation(
+        description="Develop a READY or FAILED image anew; what it has stays visible until that is done."
+    )
+    async def reprocess_image(self, info: Info, id: ImageId) -> ImageResult:
+        """The image, queued again."""
+        try:
+            return Image.from_domain(await requests.reprocess(id, info.context.owner, info.context.services))
+        except NotFound as error:
+            return ImageNotFound.from_domain(id, error)
+        except Conflict as error:
+            return ImageConflict.from_domain(id, error)
+
+    @strawberry.mutation(description="Remove images, whatever their state; tombstones stay.")
+    async def delete_images(
+        self,
+        info: Info,
+        ids: Annotated[
+            list[strawberry.ID], strawberry.argument(description=f"Their ids, at most {MAX_DELETIONS}.")
+        ],
+    ) -> DeleteImagesPayload:
+        """One result for each id, in order."""
+        if len(ids) > MAX_DELETIONS:
+            raise InvalidInput(f"At most {MAX_DELETIONS} images can be deleted at once.")
+        return DeleteImagesPayload(
+            results=list(await asyncio.gather(*(_delete(info, image_id) for image_id in ids)))
+        )
+
+
+@strawberry.type(description="What can be followed.")
+class Subscription:
+    """Being told."""
+
+    @strawberry.subscription(
+        description="Each image's current state first, then its changes; completes when all are at rest."
+    )
+    async def image_updates(
+        self,
+        info: Info,
+        ids: Annotated[
+            list[strawberry.ID], strawberry.argument(description=f"Their ids, at most {feeds.MAX_IDS}.")
+        ],
+    ) -> AsyncGenerator[Image, None]:
+        """Never misses a change, and never shows an older state after a newer."""
+        context = info.context
+        updates = feeds.image_updates(
+            ids, owner=context.owner, hub=context.hub, catalog=context.services.catalog
+        )
+        async with aclosing(updates):
+            async for image in updates:
+                yield Image.from_domain(image)
+
+    @strawberry.subscription(description="All changes of the caller's images, from a cursor or from now on.")
+    async def feed(
+        self,
+        info: Info,
+        after: Annotated[
+            str | None, strawberry.argument(description="The cursor of the last event that was seen.")
+        ] = strawberry.UNSET,
+    ) -> AsyncGenerator[FeedEvent, None]:
+        """An image may be told twice around a cursor; its version tells."""
+        context = info.context
+        items = feeds.feed(after or None, owner=context.owner, hub=context.hub, services=context.services)
+        async with aclosing(items):
+            async for item in items:
+                yield FeedEvent.from_domain(item)
+
+
+def _given(value: T | None) -> T | None:
+    return None if value is strawberry.UNSET else value
+
+
+async def _visible(info: Info, image_id: str) -> Image | None:
+    context = info.context
+    found = await context.services.catalog.get_many([image_id], owner=context.owner)
+    return Image.from_domain(found[image_id]) if image_id in found else None
+
+
+async def _delete(info: Info, image_id: str) -> Image | ImageNotFound:
+    try:
+        return Image.from_domain(await requests.delete(image_id, info.context.owner, info.context.services))
+    except NotFound as error:
+        return ImageNotFound.from_domain(image_id, error)
+
+
+class Schema(strawberry.Schema):
+    """A schema whose errors are logged where they are masked, and only there."""
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Leave it to `MaskedErrors`."""
+
+
+schema = Schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[Image],
+    extensions=[MaskedErrors],
+    config=StrawberryConfig(scalar_map=SCALARS),
+)

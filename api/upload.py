@@ -1,0 +1,265 @@
+"""`darkroom upload`: files to the store and on to their end, through the public API alone."""
+
+import asyncio
+import hashlib
+import json
+import mimetypes
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+
+from api.client import ApiError, Client
+
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".jpe": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".avif": "image/avif",
+}
+_BATCH = 50  # files of one request and one subscription
+_AT_REST = {"READY", "REJECTED", "FAILED", "EXPIRED", "DELETED"}
+
+
+class UsageError(Exception):
+    """What was typed names nothing that can be uploaded."""
+
+
+@dataclass
+class Item:
+    """One file on its way."""
+
+    path: Path
+    image: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """The image's, or REJECTED for a file that the API would not take."""
+        return str(self.image.get("status"))
+
+    def as_json(self) -> str:
+        """The line that `--json` prints."""
+        problem = self.image.get("problem")
+        return json.dumps(
+            {
+                "filename": self.path.name,
+                "id": self.image.get("id"),
+                "status": self.status,
+                "variants": self.image.get("variants", []),
+                "problem": problem and {"code": problem["code"], "message": problem["message"]},
+            }
+        )
+
+
+class View(Protocol):
+    """How the way of the files is shown."""
+
+    def sent(self, item: Item, count: int) -> None:
+        """`count` bytes of the file have been sent."""
+
+    def changed(self, item: Item) -> None:
+        """The image has another state."""
+
+
+def find_files(paths: Iterable[Path], *, recursive: bool) -> list[Path]:
+    """The files that `paths` name: each file, and the images of each folder.
+
+    Raises:
+        UsageError: there is no such file or folder, or nothing to upload in any of them.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(path.rglob("*") if recursive else path.glob("*"))
+            found |= dict.fromkeys(
+                file for file in inside if file.is_file() and file.suffix.lower() in CONTENT_TYPES
+            )
+        elif path.is_file():
+            found[path] = None
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+    if not found:
+        raise UsageError("no images there" + ("" if recursive else "; -r looks into folders below"))
+    return list(found)
+
+
+async def upload(
+    paths: Sequence[Path],
+    *,
+    url: str,
+    key: str | None,
+    preset: str | None,
+    concurrency: int,
+    wait: bool,
+    as_json: bool,
+) -> bool:
+    """Upload the files and, if asked, wait for their end; returns whether all went well.
+
+    Raises:
+        ApiError: the API cannot be used at all.
+    """
+    items = [Item(path) for path in paths]
+    view: View
+    limits = httpx.Limits(max_connections=concurrency + 4)
+    async with httpx.AsyncClient(timeout=httpx.Timeout(30, write=120), limits=limits) as http:
+        client = Client(url, http, key)
+        gate = asyncio.Semaphore(concurrency)
+        with _Bars(items) if not as_json and sys.stdout.isatty() else _Lines(as_json=as_json) as view:
+            remaining = iter(items)
+            while batch := list(islice(remaining, _BATCH)):
+                await _upload_batch(batch, client, view, gate, preset=preset, wait=wait)
+    good = {"READY"} if wait else {"UPLOADED", "PROCESSING", "READY"}
+    return all(item.status in good for item in items)
+
+
+async def _upload_batch(
+    items: list[Item], client: Client, view: View, gate: asyncio.Semaphore, *, preset: str | None, wait: bool
+) -> None:
+    described = await asyncio.gather(*(asyncio.to_thread(_describe, item.path) for item in items))
+    results = await client.create_uploads(described, preset)
+    targets: dict[str, tuple[Item, dict[str, Any]]] = {}
+    for item, result in zip(items, results, strict=True):
+        if "url" in result:
+            item.image = result["image"]
+            targets[item.image["id"]] = item, result
+        else:
+            item.image = {"status": "REJECTED", "problem": result}
+        view.changed(item)
+    if not targets:
+        return
+
+    async def send(item: Item, target: dict[str, Any]) -> None:
+        async with gate:
+            try:
+                await client.put(item.path, target, lambda count: view.sent(item, count))
+                state = await client.complete_upload(item.image["id"])
+            except ApiError as error:
+                item.image = {**item.image, "problem": {"code": "UPLOAD_FAILED", "message": str(error)}}
+                view.changed(item)
+                return
+        _take(item, state, view)
+
+    async def follow() -> None:
+        async with aclosing(client.updates(list(targets))) as updates:
+            async for image in updates:
+                _take(targets[image["id"]][0], image, view)
+
+    # It listens before the first byte is sent; what cannot be sent never ends, and is not waited for.
+    following = asyncio.create_task(follow()) if wait else None
+    await asyncio.gather(*(send(item, target) for item, target in targets.values()))
+    if following is None:
+        return
+    if any(item.status not in _AT_REST and item.image["problem"] for item in items):
+        await _settled(items, following)
+    else:
+        await following
+
+
+async def _settled(items: list[Item], following: asyncio.Task[None]) -> None:
+    """Wait for those files that were sent, then stop listening."""
+    while not following.done() and any(
+        item.status not in _AT_REST and not item.image["problem"] for item in items
+    ):
+        await asyncio.wait([following], timeout=0.1)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+def _take(item: Item, image: dict[str, Any], view: View) -> None:
+    if image.get("version", 0) > item.image.get("version", 0):
+        item.image = image
+        view.changed(item)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    guessed = CONTENT_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
+    return {
+        "filename": path.name,
+        "contentType": guessed or "application/octet-stream",
+        "byteSize": path.stat().st_size,
+        "sha256": sha256,
+    }
+
+
+class _Lines:
+    """One line for each change (`--json`), or for each file that comes to rest."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+
+    def sent(self, item: Item, count: int) -> None:
+        """Nothing: lines tell of states."""
+
+    def changed(self, item: Item) -> None:
+        if self._as_json:
+            print(item.as_json(), flush=True)
+        elif item.status in _AT_REST or item.image.get("problem"):
+            print(f"{item.path}: {_in_words(item)}", flush=True)
+
+
+class _Bars:
+    """A bar for each file, on a terminal."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=Console(),
+        )
+        self._all = self._progress.add_task("all", total=sum(_size(item.path) for item in items), state="")
+        self._bars: dict[Path, TaskID] = {}
+        self._sent: dict[Path, int] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def sent(self, item: Item, count: int) -> None:
+        self._progress.update(self._bar(item), completed=count)
+        self._sent[item.path] = count
+        self._progress.update(self._all, completed=sum(self._sent.values()))
+
+    def changed(self, item: Item) -> None:
+        colour = "green" if item.status == "READY" else "red" if item.image.get("problem") else "yellow"
+        self._progress.update(self._bar(item), state=f"[{colour}]{_in_words(item)}[/]")
+
+    def _bar(self, item: Item) -> TaskID:
+        if item.path not in self._bars:
+            total = _size(item.path)
+            self._bars[item.path] = self._progress.add_task(item.path.name, total=total, state="")
+        return self._bars[item.path]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _in_words(item: Item) -> str:
+    if problem := item.image.get("problem"):
+        return f"{item.status.lower()}: {problem['message']} ({problem['code']})"
+    if item.status == "READY":
+        return f"ready, {len(item.image['variants'])} variants"
+    return item.status.lower()

@@ -1,0 +1,157 @@
+"""Create uploads: check what a client wants to send, record it, and sign for it.
+
+The record comes first and the URL second, so that no event can ever arrive for an unknown image.
+"""
+
+import asyncio
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from jobs.errors import ProblemCode, Rejection
+from jobs.images import Image, Status, StatusChange, new_image_id, repeatable_image_id
+from jobs.ports import Services, Target
+
+CONTENT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
+_FILENAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_METADATA_BYTES = 4_096
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRequest:
+    """What a client says of a file that it wants to upload. `sha256` is hex."""
+
+    filename: str
+    content_type: str
+    byte_size: int
+    sha256: str | None = None
+    metadata: Any = None
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A recorded image and the request that stores its source."""
+
+    image: Image
+    target: Target
+
+    @property
+    def curl(self) -> str:
+        """The request as a command for a shell, run where the file lies."""
+        headers = " ".join(
+            f"-H {shlex.quote(f'{name}: {value}')}" for name, value in self.target.headers.items()
+        )
+        path = shlex.quote(f"./{self.image.filename}")
+        return f"curl --fail-with-body -T {path} {headers} {shlex.quote(self.target.url)}"
+
+
+async def create_uploads(
+    files: Sequence[FileRequest],
+    *,
+    owner: str,
+    preset: str | None,
+    idempotency_key: str | None,
+    services: Services,
+) -> list[Upload | Rejection]:
+    """One answer for each file, in the order asked.
+
+    The same key from the same owner gives the same images, with fresh targets.
+
+    Raises:
+        Unavailable: a service did not answer. Asking again with the same key makes nothing twice.
+    """
+    settings = services.settings
+    chosen = preset if preset is not None else settings.default_preset
+    now = services.clock()
+    wanted: list[Image | Rejection] = []
+    for index, file in enumerate(files):
+        try:
+            if index >= settings.max_upload_files:
+                raise Rejection(
+                    ProblemCode.TOO_MANY_FILES,
+                    f"At most {settings.max_upload_files} files can be asked for at once.",
+                )
+            if chosen not in settings.presets:
+                known = ", ".join(sorted(settings.presets))
+                raise Rejection(ProblemCode.UNKNOWN_PRESET, f"There is no such preset; there are: {known}.")
+            _check(file, settings.max_upload_bytes)
+        except Rejection as rejection:
+            wanted.append(rejection)
+            continue
+        wanted.append(
+            Image(
+                id=new_image_id()
+                if idempotency_key is None
+                else repeatable_image_id(owner, idempotency_key, index),
+                owner=owner,
+                preset=chosen,
+                filename=file.filename,
+                content_type=file.content_type.lower(),
+                byte_size=file.byte_size,
+                sha256=None if file.sha256 is None else file.sha256.lower(),
+                metadata=file.metadata,
+                created_at=now,
+                changed_at=now,
+                expires_at=now + timedelta(seconds=settings.upload_seconds),
+                due_at=now + timedelta(seconds=settings.sweep_seconds),
+                timeline=(StatusChange(status=Status.PENDING, at=now),),
+            )
+        )
+    images = [item for item in wanted if isinstance(item, Image)]
+    if not images:
+        return [item for item in wanted if isinstance(item, Rejection)]
+    await services.catalog.add(images)
+    kept = (
+        await services.catalog.get_many([image.id for image in images], owner=owner)
+        if idempotency_key is not None
+        else {image.id: image for image in images}
+    )
+    return await asyncio.gather(*(_answer(item, kept, services) for item in wanted))
+
+
+async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Services) -> Upload | Rejection:
+    if isinstance(item, Rejection):
+        return item
+    image = kept[item.id]
+    if _declared(image) != _declared(item):
+        return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for another file before.")
+    target = await services.storage.presign_upload(
+        image.source_key,
+        byte_size=image.byte_size,
+        content_type=image.content_type,
+        sha256=image.sha256,
+        expires_in=services.settings.upload_seconds,
+    )
+    return Upload(image, target)
+
+
+def _declared(image: Image) -> tuple[object, ...]:
+    return image.filename, image.content_type, image.byte_size, image.sha256, image.preset, image.metadata
+
+
+def _check(file: FileRequest, max_bytes: int) -> None:
+    if not _FILENAME.fullmatch(file.filename):
+        raise Rejection(
+            ProblemCode.INVALID_FILENAME,
+            "A filename has 1 to 255 characters, none of them a control character.",
+        )
+    if file.content_type.lower() not in CONTENT_TYPES:
+        known = ", ".join(sorted(CONTENT_TYPES))
+        raise Rejection(ProblemCode.UNSUPPORTED_TYPE, f"This content type is not taken; these are: {known}.")
+    if file.byte_size < 1:
+        raise Rejection(ProblemCode.EMPTY_FILE, "An empty file is no image.")
+    if file.byte_size > max_bytes:
+        raise Rejection(ProblemCode.FILE_TOO_LARGE, f"A file can have at most {max_bytes} bytes.")
+    if file.sha256 is not None and not _SHA256.fullmatch(file.sha256):
+        raise Rejection(ProblemCode.INVALID_CHECKSUM, "A SHA-256 is written as 64 hexadecimal digits.")
+    if file.metadata is not None and not isinstance(file.metadata, dict):
+        raise Rejection(ProblemCode.INVALID_METADATA, "Metadata is a JSON object.")
+    if file.metadata is not None and len(json.dumps(file.metadata).encode()) > _METADATA_BYTES:
+        raise Rejection(
+            ProblemCode.INVALID_METADATA, f"Metadata can have at most {_METADATA_BYTES} bytes as JSON."
+        )

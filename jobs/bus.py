@@ -1,0 +1,72 @@
+"""The bus: hints over Redis pub/sub that an image moved."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from jobs.images import Image, ImageChange
+from jobs.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_SILENCE = 15.0  # seconds without a message before the connection has to prove that it lives
+_RECONNECT = 0.5  # seconds between two attempts
+
+
+class RedisBus:
+    """`Bus` over one channel."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._channel = f"{settings.namespace}:changes"
+
+    async def publish(self, image: Image) -> None:
+        change = ImageChange(id=image.id, owner=image.owner, version=image.version)
+        try:
+            await self._redis.publish(self._channel, change.model_dump_json())
+        except (RedisError, OSError) as error:
+            log.warning("a change was not announced", image=image.id, reason=repr(error))
+
+    async def changes(self) -> AsyncIterator[ImageChange | None]:
+        async with aclosing(listen(self._redis, self._channel)) as messages:
+            async for message in messages:
+                if message is None:
+                    yield None
+                    continue
+                try:
+                    yield ImageChange.model_validate_json(message)
+                except ValidationError:
+                    log.warning("a message on the bus makes no sense", channel=self._channel)
+
+
+async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | None, None]:
+    """Every message on `channel`, without end; None whenever the listening begins anew.
+
+    A connection that breaks, or that is silent and does not answer a ping, is replaced.
+    """
+    while True:
+        try:
+            async with redis.pubsub() as pubsub:
+                await pubsub.subscribe(channel)
+                pinged = False
+                while True:
+                    message = await pubsub.get_message(timeout=_SILENCE)
+                    if message is None:
+                        if pinged:
+                            raise ConnectionResetError("no answer to a ping")
+                        await pubsub.ping()
+                        pinged = True
+                        continue
+                    pinged = False
+                    if message["type"] == "subscribe":
+                        yield None
+                    elif message["type"] == "message":
+                        yield message["data"]
+        except (RedisError, OSError) as error:
+            log.warning("listening was interrupted", channel=channel, reason=repr(error))
+            await asyncio.sleep(_RECONNECT)

@@ -1,0 +1,86 @@
+"""Ingest: the one door through which every word of a stored source enters.
+
+Storage events, the client's hint and the sweep all come here. None of them is believed: a HEAD of the
+object decides. The record moves before the job is queued, and asking again is always harmless.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+import structlog
+
+from jobs.events import ObjectCreated
+from jobs.images import MOVES, Image, Move, Source, Status, image_id_of
+from jobs.ports import Services
+
+log = structlog.get_logger(__name__)
+
+REQUEUE_AFTER = timedelta(seconds=60)  # an uploaded image that no worker took: the sweep asks again
+
+
+class Ingested(StrEnum):
+    """What came of a word that a source is stored."""
+
+    MOVED = "moved"
+    ALREADY = "already"  # it had been moved before
+    MISSING = "missing"  # the store has no such object
+    UNKNOWN = "unknown"  # there is no such image
+
+
+async def ingest_event(event: ObjectCreated, services: Services, *, via: str) -> Ingested:
+    """Follow a storage event; one for an object that is no source of ours is `UNKNOWN`.
+
+    Raises:
+        Unavailable: the event should be delivered again.
+    """
+    image_id = image_id_of(event.key) if event.bucket == services.settings.s3_bucket else None
+    if image_id is None:
+        log.info("an event for an object that is no source", via=via, bucket=event.bucket, key=event.key)
+        return Ingested.UNKNOWN
+    return await ingest(image_id, services, via=via)
+
+
+async def ingest(image_id: str, services: Services, *, via: str) -> Ingested:
+    """Move the image on if its source is stored, and let it be developed.
+
+    Args:
+        via: who says so, for the log: `queue`, `webhook`, `hint` or `sweep`.
+
+    Raises:
+        Unavailable: a service did not answer; nothing is lost by trying again.
+    """
+    image = await services.catalog.get(image_id)
+    if image is None:
+        log.info("an event for an unknown image", via=via, image=image_id)
+        return Ingested.UNKNOWN
+    if image.status is Status.UPLOADED:
+        await services.queue.enqueue(image)  # whoever moved it may have died before it was queued
+        return Ingested.ALREADY
+    if image.status not in MOVES[Move.ARRIVE].sources:
+        return Ingested.ALREADY
+
+    stored = await services.storage.head(image.source_key)
+    if stored is None:
+        return Ingested.MISSING
+    now = services.clock()
+    moved = await services.catalog.move(
+        image_id,
+        Move.ARRIVE,
+        at=now,
+        values={
+            "source": Source(etag=stored.etag, byte_size=stored.byte_size),
+            "uploaded_at": now,
+            "due_at": now + REQUEUE_AFTER,
+        },
+    )
+    if moved is None:
+        return Ingested.ALREADY
+    await enqueue(moved, services)
+    log.info("uploaded", image=image_id, via=via, version=moved.version, bytes=stored.byte_size)
+    return Ingested.MOVED
+
+
+async def enqueue(image: Image, services: Services) -> None:
+    """Queue an image that has just become UPLOADED, and tell everybody."""
+    await services.queue.enqueue(image)
+    await services.bus.publish(image)

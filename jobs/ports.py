@@ -1,0 +1,191 @@
+"""What the use cases need of the outside, in their own words.
+
+Each Protocol names the errors that an implementation may raise; one contract suite runs over all of
+them. Anything that cannot be reached raises `Unavailable`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from jobs.images import Image, ImageChange, Move, Status
+from jobs.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+class ImageOrder(StrEnum):
+    """How a list of images is sorted."""
+
+    NEWEST_FIRST = "NEWEST_FIRST"
+    OLDEST_FIRST = "OLDEST_FIRST"
+
+
+class Position(NamedTuple):
+    """A place in a list of images that stays where it is while images come and go."""
+
+    at: datetime
+    id: str
+
+
+class Catalog(Protocol):
+    """The records of images."""
+
+    async def add(self, images: Sequence[Image]) -> None:
+        """Keep new records; one whose id is taken stays as it is."""
+
+    async def get(self, image_id: str) -> Image | None:
+        """The record, whoever owns it."""
+
+    async def get_many(self, image_ids: Iterable[str], *, owner: str | None = None) -> dict[str, Image]:
+        """Those records that exist (and are `owner`'s, if given), by id."""
+
+    async def move(
+        self,
+        image_id: str,
+        move: Move,
+        *,
+        at: datetime,
+        values: Mapping[str, Any] | None = None,
+        fence: str | None = None,
+        owner: str | None = None,
+    ) -> Image | None:
+        """Compare and set: make `move` if the record stands where the move may start.
+
+        Args:
+            at: when it happens; goes to the timeline.
+            values: fields of `Image` to set along with it.
+            fence: the caller's fence, for a leased move; without it the move is only made if nobody's
+                lease runs at `at`. TAKE brings its own lease in `values`; FINISH needs a fence.
+            owner: if given, the record must be this owner's.
+
+        Returns:
+            The record after the move; None if there is no such record or it does not stand there.
+        """
+
+    async def release(self, image_id: str, *, fence: str, at: datetime) -> bool:
+        """End the lease of `fence` early, so that the next attempt need not wait for it."""
+
+    async def due(self, *, at: datetime, limit: int) -> list[Image]:
+        """The records that the sweep should look at, the longest waiting first."""
+
+    async def postpone(self, image: Image, *, until: datetime) -> None:
+        """Let the sweep look again later, unless the record has moved meanwhile."""
+
+    async def page(
+        self,
+        owner: str,
+        *,
+        first: int,
+        after: Position | None = None,
+        statuses: Sequence[Status] | None = None,
+        order: ImageOrder = ImageOrder.NEWEST_FIRST,
+    ) -> list[Image]:
+        """`owner`'s images by creation, at most `first` of them, from behind `after`."""
+
+    async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
+        """`owner`'s images that moved after `since`, in the order of their last move."""
+
+    async def ping(self) -> None:
+        """Ask the database for an answer."""
+
+
+class Stored(NamedTuple):
+    """What the store says of an object."""
+
+    byte_size: int
+    etag: str
+    content_type: str
+
+
+class Target(NamedTuple):
+    """The one request that stores one source."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+class ObjectMissing(Exception):
+    """There is no object with that key."""
+
+
+class ObjectChanged(Exception):
+    """The object is no longer the one whose ETag was asked for."""
+
+
+class Storage(Protocol):
+    """The objects of one bucket."""
+
+    async def presign_upload(
+        self, key: str, *, byte_size: int, content_type: str, sha256: str | None, expires_in: int
+    ) -> Target:
+        """A request that stores exactly this, once, within `expires_in` seconds. `sha256` is hex."""
+
+    async def download_url(self, key: str, *, expires_in: int) -> str:
+        """A URL from which a browser can read the object for `expires_in` seconds or longer."""
+
+    async def attachment_url(self, key: str, *, expires_in: int) -> str:
+        """The same for bytes that nobody has checked: a browser saves them and never shows them."""
+
+    async def head(self, key: str) -> Stored | None:
+        """What is stored under `key`; None for nothing."""
+
+    def read(
+        self, key: str, *, etag: str | None = None, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to, not including, `stop`.
+
+        Raises:
+            ObjectMissing: nothing is stored under `key`.
+            ObjectChanged: `etag` is given and is not the object's.
+        """
+
+    async def write(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Store an object that never changes; caches may keep it for good."""
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Remove the objects; those that are gone already are no error."""
+
+    async def keys(self, prefix: str) -> list[str]:
+        """The keys that start with `prefix`."""
+
+    async def ping(self) -> None:
+        """Ask the store whether the bucket is there and ours."""
+
+
+class Queue(Protocol):
+    """The jobs that wait for a worker."""
+
+    async def enqueue(self, image: Image) -> None:
+        """Let the image be developed. Asking twice for the same round makes one job."""
+
+    async def depth(self) -> int:
+        """How many jobs wait or run."""
+
+    async def ping(self) -> None:
+        """Ask the broker for an answer."""
+
+
+class Bus(Protocol):
+    """The hints that something changed."""
+
+    async def publish(self, image: Image) -> None:
+        """Tell every listener that `image` moved. Best effort: a lost hint is found by others."""
+
+    def changes(self) -> AsyncIterator[ImageChange | None]:
+        """Every hint from now on, without end; None each time some may have been missed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a use case may need, opened once by `jobs.services`."""
+
+    settings: Settings
+    catalog: Catalog
+    storage: Storage
+    queue: Queue
+    bus: Bus
+    clock: Clock

@@ -1,0 +1,262 @@
+"""Process: take an uploaded image, develop it in a child, store what came out, say so.
+
+A worker may die or be late at any line. Whatever it wrote then lies under keys of its own attempt, and
+its word about the record is refused, because somebody else holds the fence.
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from jobs.errors import ProblemCode, Rejection, Unavailable
+from jobs.images import Image, Lease, Move, Placeholder, Problem, Status, Variant, new_fence, variant_key
+from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
+from jobs.ports import ObjectChanged, ObjectMissing, Services
+from jobs.presets import Preset
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=30)  # as long as a job may run
+
+
+class Developer(Protocol):
+    """Makes variants of a file, somewhere it can do no harm."""
+
+    def develop(self, source: Path, preset: Preset, out: Path) -> AsyncGenerator[Message, None]:
+        """Tell what comes out as soon as it is there; `Finished` is last.
+
+        Raises:
+            Rejection: the file is at fault.
+            Unavailable: the process that did the work died.
+        """
+
+
+class Processed(StrEnum):
+    """What came of a job."""
+
+    READY = "ready"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    NOTHING = "nothing"  # the image is gone, at rest, or has passed to somebody else
+
+
+class TryAgain(Exception):
+    """The job is not over; it should run again `after` some time."""
+
+    def __init__(self, after: timedelta) -> None:
+        super().__init__(f"again in {after.total_seconds():.1f} s")
+        self.after = after
+
+
+class SourceGone(Exception):
+    """The source that the record speaks of is no longer in the store."""
+
+
+def backoff(attempt: int) -> timedelta:
+    """How long to wait after the failure of `attempt`, counted from 1: 1, 2, 4 … at most 30 seconds."""
+    return timedelta(seconds=min(2.0 ** (attempt - 1), 30.0))
+
+
+async def process(image_id: str, services: Services, developer: Developer) -> Processed:
+    """One attempt at one image, from lease to verdict.
+
+    Raises:
+        TryAgain: the attempt failed through no fault of the file, and there are attempts left.
+    """
+    now = services.clock()
+    lease = Lease(fence=new_fence(), until=now + LEASE)
+    image = await services.catalog.move(
+        image_id, Move.TAKE, at=now, values={"lease": lease, "due_at": lease.until}
+    )
+    if image is None:
+        return await _not_ours(image_id, services)
+    await services.bus.publish(image)
+    attempt = Attempt(image, lease.fence, services)
+    if image.attempts > services.settings.max_attempts:
+        return await attempt.fail("Developing it ended its worker, again and again.")
+
+    try:
+        developed = await attempt.develop(developer)
+    except Rejection as rejection:
+        return await attempt.reject(rejection)
+    except SourceGone:
+        return await attempt.fail(
+            "The source is no longer in the store.", code=ProblemCode.SOURCE_MISSING, retryable=False
+        )
+    except asyncio.CancelledError:
+        await asyncio.shield(attempt.give_back())
+        raise
+    except Exception as error:
+        log.exception("an attempt failed", image=image_id, attempt=image.attempts)
+        if image.attempts >= services.settings.max_attempts:
+            return await attempt.fail("It could not be developed; the fault is ours.")
+        await attempt.give_back()
+        raise TryAgain(backoff(image.attempts)) from error
+    return await attempt.finish(developed)
+
+
+async def _not_ours(image_id: str, services: Services) -> Processed:
+    image = await services.catalog.get(image_id)
+    if image is not None and image.status is Status.PROCESSING and image.lease is not None:
+        # Its worker may be dead: look again when its lease is over.
+        raise TryAgain(max(image.lease.until - services.clock(), timedelta(milliseconds=50)))
+    return Processed.NOTHING
+
+
+class Attempt:
+    """One worker's try at one image, under one fence."""
+
+    def __init__(self, image: Image, fence: str, services: Services) -> None:
+        self._image = image
+        self._fence = fence
+        self._services = services
+        self._written: list[str] = []
+
+    async def develop(self, developer: Developer) -> dict[str, Any]:
+        """Fetch the source and store every variant; returns the fields that the record gains."""
+        preset = self._services.settings.presets.get(self._image.preset)
+        if preset is None:
+            raise Unavailable(f"There is no preset named {self._image.preset!r} here.")
+        with tempfile.TemporaryDirectory(
+            prefix="darkroom-", dir=self._services.settings.scratch_dir, ignore_cleanup_errors=True
+        ) as folder:
+            source, out = Path(folder, "source"), Path(folder, "out")
+            out.mkdir()
+            await self._fetch(source)
+            fields: dict[str, Any] = {}
+            storing: list[asyncio.Task[Variant]] = []
+            try:
+                # Storing one variant overlaps encoding the next; if either fails, both stop.
+                async with (
+                    asyncio.TaskGroup() as group,
+                    aclosing(developer.develop(source, preset, out)) as steps,
+                ):
+                    async for message in steps:
+                        match message:
+                            case RenditionMade():
+                                storing.append(group.create_task(self._store(message)))
+                            case _:
+                                fields |= _facts(message)
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from None
+        return fields | {"variants": tuple(task.result() for task in storing)}
+
+    async def finish(self, fields: dict[str, Any]) -> Processed:
+        """Make the variants visible, all at once, and remove those that they replace."""
+        moved = await self._move(Move.FINISH, fields)
+        if moved is None:
+            return Processed.NOTHING
+        await self._discard(variant.key for variant in self._image.variants)
+        return Processed.READY
+
+    async def reject(self, rejection: Rejection) -> Processed:
+        """The file is at fault."""
+        problem = Problem(code=rejection.code, message=rejection.message, retryable=False)
+        moved = await self._move(Move.REJECT, {"problem": problem})
+        await self._discard(self._written)
+        return Processed.REJECTED if moved else Processed.NOTHING
+
+    async def fail(
+        self, message: str, *, code: ProblemCode = ProblemCode.ATTEMPTS_EXHAUSTED, retryable: bool = True
+    ) -> Processed:
+        """We are at fault, and will not try again by ourselves."""
+        moved = await self._move(
+            Move.FAIL, {"problem": Problem(code=code, message=message, retryable=retryable)}
+        )
+        await self._discard(self._written)
+        return Processed.FAILED if moved else Processed.NOTHING
+
+    async def give_back(self) -> None:
+        """End the lease early; where that fails, it ends by itself."""
+        try:
+            await self._services.catalog.release(self._image.id, fence=self._fence, at=self._services.clock())
+        except Unavailable as error:
+            log.warning("a lease was not released", image=self._image.id, reason=error.message)
+        await self._discard(self._written)
+
+    async def _move(self, move: Move, fields: dict[str, Any]) -> Image | None:
+        moved = await self._services.catalog.move(
+            self._image.id, move, at=self._services.clock(), values=fields, fence=self._fence
+        )
+        if moved is None:
+            log.warning("a late result was refused", image=self._image.id, move=move, fence=self._fence)
+            await self._discard(self._written)
+            return None
+        await self._services.bus.publish(moved)
+        log.info(
+            moved.status.lower(),
+            image=moved.id,
+            attempt=self._image.attempts,
+            version=moved.version,
+            code=moved.problem and moved.problem.code,
+            develop_ms=moved.develop_seconds and round(moved.develop_seconds * 1e3, 1),
+        )
+        return moved
+
+    async def _fetch(self, path: Path) -> None:
+        """Write the source to `path`, checked against what the client declared."""
+        image = self._image
+        if image.source is None:
+            raise SourceGone
+        if image.source.byte_size != image.byte_size:
+            raise Rejection(
+                ProblemCode.SIZE_MISMATCH,
+                f"The store has {image.source.byte_size} bytes where {image.byte_size} were declared.",
+            )
+        digest = hashlib.sha256()
+        try:
+            with path.open("wb") as file:
+                async for chunk in self._services.storage.read(image.source_key, etag=image.source.etag):
+                    file.write(chunk)
+                    if image.sha256 is not None:
+                        digest.update(chunk)
+        except (ObjectMissing, ObjectChanged) as error:
+            raise SourceGone from error
+        if image.sha256 is not None and digest.hexdigest() != image.sha256:
+            raise Rejection(
+                ProblemCode.CHECKSUM_MISMATCH, "The bytes are not those whose SHA-256 was declared."
+            )
+
+    async def _store(self, made: RenditionMade) -> Variant:
+        key = variant_key(self._image.id, self._fence, made.path.name)
+        self._written.append(key)
+        body = await asyncio.to_thread(made.path.read_bytes)
+        await self._services.storage.write(key, body, content_type=made.content_type)
+        return Variant(
+            name=made.name,
+            key=key,
+            format=made.format,
+            content_type=made.content_type,
+            width=made.width,
+            height=made.height,
+            byte_size=made.byte_size,
+        )
+
+    async def _discard(self, keys: Iterable[str]) -> None:
+        """Remove objects that nobody will ask for; what remains is litter, not harm."""
+        try:
+            await self._services.storage.delete(keys)
+        except Unavailable as error:
+            log.warning("objects were left behind", image=self._image.id, reason=error.message)
+
+
+def _facts(message: Message) -> dict[str, Any]:
+    match message:
+        case Inspected():
+            return message.model_dump(include={"format", "width", "height", "frame_count"})
+        case PlaceholderMade():
+            return {
+                "placeholder": Placeholder(thumbhash=message.thumbhash, dominant_color=message.dominant_color)
+            }
+        case Finished():
+            return {"develop_seconds": message.seconds}
+        case _:
+            return {}

@@ -1,0 +1,114 @@
+"""The queue: jobs for arq's workers, as JSON in Redis.
+
+Jobs have deterministic ids, so asking twice makes one job. arq's workers poll; a message on the wake
+channel spares them the wait.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from arq.connections import ArqRedis
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from jobs.errors import Unavailable
+from jobs.images import Image
+from jobs.settings import Settings
+
+DEVELOP = "develop"
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """A job as JSON: no worker unpickles what a stranger may have put into Redis."""
+    return json.dumps(job, default=repr).encode()
+
+
+def deserialize(data: bytes) -> dict[str, Any]:
+    """The job that `serialize` wrote."""
+    job: dict[str, Any] = json.loads(data)
+    return job
+
+
+def queue_name(settings: Settings) -> str:
+    """The sorted set that holds the waiting jobs."""
+    return f"{settings.namespace}:queue"
+
+
+def wake_channel(settings: Settings) -> str:
+    """The channel on which workers hear that a job came."""
+    return f"{settings.namespace}:wake"
+
+
+def job_id(image: Image) -> str:
+    """One job for each round of an image."""
+    return f"{DEVELOP}:{image.id}:{image.round}"
+
+
+@asynccontextmanager
+async def open_redis(settings: Settings) -> AsyncIterator[ArqRedis]:
+    """A pool of connections to Redis that outlives short interruptions.
+
+    Raises:
+        Unavailable: Redis does not answer.
+    """
+    pool = ConnectionPool.from_url(
+        settings.redis_url,
+        socket_connect_timeout=5,
+        socket_timeout=10,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=5),
+        retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
+    )
+    redis = ArqRedis(
+        pool,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        default_queue_name=queue_name(settings),
+    )
+    try:
+        try:
+            await redis.ping()
+        except (RedisError, OSError) as error:
+            raise Unavailable(f"Redis does not answer at DARKROOM_REDIS_URL: {error}") from error
+        yield redis
+    finally:
+        await redis.aclose()
+        await pool.aclose()
+
+
+class RedisQueue:
+    """`Queue` over arq."""
+
+    def __init__(self, redis: ArqRedis, settings: Settings) -> None:
+        self._redis = redis
+        self._name = queue_name(settings)
+        self._wake = wake_channel(settings)
+
+    async def enqueue(self, image: Image) -> None:
+        with reaching():
+            if await self._redis.enqueue_job(DEVELOP, image.id, _job_id=job_id(image)) is not None:
+                await self._redis.publish(self._wake, image.id)
+
+    async def depth(self) -> int:
+        with reaching():
+            depth: int = await self._redis.zcard(self._name)
+            return depth
+
+    async def ping(self) -> None:
+        with reaching():
+            await self._redis.ping()
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turn every way in which Redis can fail to answer into `Unavailable`."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable("Redis does not answer.") from error

@@ -1,0 +1,64 @@
+"""What owners ask of their images: to develop them anew, to remove them."""
+
+import structlog
+
+from jobs.errors import Conflict, NotFound, Unavailable
+from jobs.images import Image, Move, Status
+from jobs.ingest import REQUEUE_AFTER, enqueue
+from jobs.ports import Services
+
+log = structlog.get_logger(__name__)
+
+
+async def reprocess(image_id: str, owner: str, services: Services) -> Image:
+    """Queue a finished image again; what it has stays visible until the new variants are complete.
+
+    Raises:
+        NotFound: `owner` has no such image.
+        Conflict: it is neither READY nor FAILED.
+        Unavailable: a service did not answer.
+    """
+    now = services.clock()
+    moved = await services.catalog.move(
+        image_id, Move.REPROCESS, at=now, values={"due_at": now + REQUEUE_AFTER}, owner=owner
+    )
+    if moved is None:
+        image = await owned(image_id, owner, services)
+        raise Conflict(f"An image that is {image.status} cannot be developed anew.")
+    await enqueue(moved, services)
+    return moved
+
+
+async def delete(image_id: str, owner: str, services: Services) -> Image:
+    """Remove an image and its objects; a tombstone stays. Deleting twice gives the same tombstone.
+
+    Raises:
+        NotFound: `owner` has no such image.
+        Unavailable: a service did not answer.
+    """
+    before = await owned(image_id, owner, services)
+    if before.status is Status.DELETED:
+        return before
+    deleted = await services.catalog.move(
+        image_id, Move.DELETE, at=services.clock(), values={"variants": ()}, owner=owner
+    )
+    if deleted is None:
+        return await owned(image_id, owner, services)
+    await services.bus.publish(deleted)
+    try:
+        await services.storage.delete([before.source_key, *(variant.key for variant in before.variants)])
+    except Unavailable as error:
+        log.warning("objects were left behind", image=image_id, reason=error.message)
+    return deleted
+
+
+async def owned(image_id: str, owner: str, services: Services) -> Image:
+    """`owner`'s image.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    image = (await services.catalog.get_many([image_id], owner=owner)).get(image_id)
+    if image is None:
+        raise NotFound("There is no such image.")
+    return image

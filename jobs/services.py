@@ -1,0 +1,40 @@
+"""The composition root: opens everything once and closes it in reverse."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from jobs.bus import RedisBus
+from jobs.catalog import open_catalog
+from jobs.ports import Services
+from jobs.queue import RedisQueue, open_redis
+from jobs.settings import Settings
+from jobs.storage import open_storage
+
+
+def now() -> datetime:
+    """The time in UTC, to the millisecond: what the catalog can keep."""
+    at = datetime.now(UTC)
+    return at.replace(microsecond=at.microsecond // 1_000 * 1_000)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Everything that the use cases need, for as long as the context lasts.
+
+    Raises:
+        Unavailable: one of the services does not answer.
+    """
+    async with (
+        open_catalog(settings) as catalog,
+        open_redis(settings) as redis,
+        open_storage(settings) as storage,
+    ):
+        yield Services(
+            settings=settings,
+            catalog=catalog,
+            storage=storage,
+            queue=RedisQueue(redis, settings),
+            bus=RedisBus(redis, settings),
+            clock=now,
+        )

@@ -1,0 +1,92 @@
+"""Settings: environment variables with the prefix `DARKROOM_`, and a `.env` file.
+
+They are built only at the entry points and handed down. The README's table lists each of them.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
+
+from jobs.errors import SettingsError
+from jobs.presets import DEFAULT_PRESET, Preset
+
+PREFIX = "DARKROOM_"
+
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+
+
+class Settings(BaseSettings):
+    """Everything that differs between one deployment and another."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+")]
+    mongo_database: str = "darkroom"
+    mongo_driver: Literal["motor", "pymongo"] = "motor"
+
+    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://.+")]
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")] = "darkroom"
+
+    s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    s3_access_key: str
+    s3_secret_key: SecretStr
+    s3_region: str = "us-east-1"
+    s3_endpoint: HttpUrl | None = None  # nothing: Amazon's own for the region
+    s3_public_endpoint: HttpUrl | None = None  # nothing: the same as s3_endpoint
+    s3_addressing: Literal["path", "virtual"] = "path"
+    variants_base_url: HttpUrl | None = None  # nothing: presigned URLs
+
+    events_queue_url: HttpUrl | None = None
+    hook_token: SecretStr | None = None
+
+    auth: Literal["none", "keys"] = "keys"
+    api_keys: dict[str, str] = {}  # owner -> SHA-256 of the key, in hex
+    cors_origins: tuple[str, ...] = ()
+
+    max_upload_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 50 * 2**20
+    max_upload_files: Annotated[int, Field(ge=1, le=1_000)] = 100
+    upload_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 900
+    download_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3_600
+    presets: Annotated[dict[str, Preset], Field(min_length=1)] = {"default": DEFAULT_PRESET}
+
+    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
+    develop_seconds: Annotated[float, Field(gt=0, le=25)] = 20
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    sweep_seconds: Annotated[float, Field(gt=0)] = 120
+
+    scratch_dir: Path | None = None  # nothing: the system's temporary directory
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def default_preset(self) -> str:
+        """The preset of an upload that names none: `default`, or else the first."""
+        return "default" if "default" in self.presets else next(iter(self.presets))
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: one line that names each setting that is missing or wrong.
+    """
+    try:
+        return Settings()  # the values come from the environment
+    except ValidationError as error:
+        raise SettingsError("; ".join(_complaint(dict(item)) for item in error.errors())) from None
+    except UnreadableSetting as error:
+        field = str(error).split('"')[1]
+        raise SettingsError(f"{PREFIX}{field.upper()} is wrong: it is not valid JSON") from None
+
+
+def _complaint(item: dict[str, object]) -> str:
+    location = item["loc"]
+    path = [str(part) for part in location] if isinstance(location, tuple) else []
+    name = PREFIX + ".".join([path[0].upper(), *path[1:]]) if path else "the settings"
+    if item["type"] == "missing":
+        return f"{name} is missing"
+    return f"{name} is wrong: {str(item['msg']).removeprefix('Value error, ')}"

@@ -1,0 +1,73 @@
+"""Sweep: find whatever a lost hint left behind.
+
+Every record in motion says when it should be looked at (`due_at`). Whatever happened to events, jobs and
+messages, the sweep comes by and puts the image back on its way.
+"""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import structlog
+
+from jobs.errors import ProblemCode
+from jobs.images import Image, Move, Problem, Status
+from jobs.ingest import REQUEUE_AFTER, Ingested, ingest
+from jobs.ports import Services
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500  # records of one sweep: the rest is due the next time
+_AT_ONCE = 16  # calls of the store at a time
+GRACE = timedelta(seconds=60)  # for an upload that began just before its target expired
+
+
+async def sweep(services: Services) -> Counter[str]:
+    """Look at everything that is due; returns how often what was done.
+
+    Raises:
+        Unavailable: a service did not answer; what is due stays due.
+    """
+    due = await services.catalog.due(at=services.clock(), limit=BATCH)
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(image: Image) -> str:
+        async with gate:
+            return await _look(image, services)
+
+    done = Counter(await asyncio.gather(*(look(image) for image in due)))
+    if done:
+        log.info("swept", **done)
+    return done
+
+
+async def _look(image: Image, services: Services) -> str:
+    if image.status is not Status.PENDING:
+        # Nobody took it, or its worker is gone: a job that is still queued is not made twice.
+        await services.queue.enqueue(image)
+        await services.catalog.postpone(image, until=services.clock() + REQUEUE_AFTER)
+        return "queued"
+
+    if await ingest(image.id, services, via="sweep") is not Ingested.MISSING:
+        return "ingested"
+    now = services.clock()
+    if now < image.expires_at + GRACE:
+        again = now + timedelta(seconds=services.settings.sweep_seconds)
+        await services.catalog.postpone(image, until=min(again, image.expires_at + GRACE))
+        return "waiting"
+    expired = await services.catalog.move(
+        image.id,
+        Move.EXPIRE,
+        at=now,
+        values={
+            "problem": Problem(
+                code=ProblemCode.UPLOAD_EXPIRED,
+                message="Nothing was uploaded before the target expired.",
+                retryable=False,
+            )
+        },
+    )
+    if expired is None:
+        return "moved"
+    await services.bus.publish(expired)
+    return "expired"

@@ -1,0 +1,126 @@
+"""The worker: arq's shell around `process` and `sweep`.
+
+arq polls its queue, which makes a job wait 249 ms in the median at the default of 0.5 s. This worker is
+woken by a message when a job comes and by a job's end when it was full; polling stays as the net below.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, cast
+
+import structlog
+from arq import Retry, cron
+from arq import Worker as ArqWorker
+from arq.connections import ArqRedis
+from arq.worker import func
+from redis.exceptions import RedisError
+
+from jobs.bus import listen
+from jobs.errors import Unavailable
+from jobs.imaging.pool import DevelopingPool
+from jobs.ports import Services
+from jobs.process import LEASE, Developer, TryAgain, process
+from jobs.queue import DEVELOP, deserialize, open_redis, queue_name, serialize, wake_channel
+from jobs.services import open_services
+from jobs.settings import Settings
+from jobs.sweep import sweep
+
+log = structlog.get_logger(__name__)
+
+_POLL = 0.5  # seconds; also how late a job that was put off may start
+_SWEEP_AT = {0, 30}  # seconds of every minute
+# The record counts attempts and ends them; arq's own count would drop a job without a word.
+_TRIES = 1_000
+
+
+class Worker(ArqWorker):
+    """arq's worker, woken instead of waiting."""
+
+    def __init__(self, redis: ArqRedis, services: Services, developer: Developer, **options: Any) -> None:
+        settings = services.settings
+        self._wake_up = asyncio.Event()
+        self._channel = wake_channel(settings)
+        super().__init__(
+            functions=[func(_develop, name=DEVELOP, timeout=LEASE, max_tries=_TRIES)],
+            cron_jobs=[cron(_sweep, name="sweep", second=_SWEEP_AT, timeout=LEASE, max_tries=1)],
+            redis_pool=redis,
+            queue_name=queue_name(settings),
+            ctx={"services": services, "developer": developer},
+            max_jobs=settings.worker_concurrency + 1,  # one more fetches its source meanwhile
+            keep_result=0,
+            poll_delay=_POLL,
+            queue_read_limit=1_000,  # dead in-progress entries must not hide live jobs
+            job_completion_wait=int(LEASE.total_seconds()),
+            job_serializer=serialize,
+            job_deserializer=deserialize,
+            log_results=False,
+            **options,
+        )
+
+    async def main(self) -> None:
+        """Start what waits whenever there may be something to start."""
+        self.ctx["redis"] = self.pool
+        listening = asyncio.create_task(self._listen())
+        try:
+            while True:
+                self._wake_up.clear()
+                try:
+                    await self._poll_iteration()
+                except (RedisError, OSError) as error:
+                    log.warning("the queue does not answer", reason=repr(error))
+                with suppress(TimeoutError):  # then it is time to poll
+                    await asyncio.wait_for(self._wake_up.wait(), _POLL)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        async with aclosing(listen(self.pool, self._channel)) as messages:
+            async for _ in messages:
+                self._wake_up.set()
+
+    def _release_sem_dec_counter_on_complete(self) -> None:
+        super()._release_sem_dec_counter_on_complete()
+        self._wake_up.set()
+
+
+async def _develop(ctx: dict[str, Any], image_id: str) -> None:
+    try:
+        await process(image_id, cast("Services", ctx["services"]), cast("Developer", ctx["developer"]))
+    except TryAgain as again:
+        raise Retry(defer=again.after) from again
+    except Unavailable as error:
+        log.warning("a job waits for a service", image=image_id, reason=error.message)
+        raise Retry(defer=_POLL * 4) from error
+
+
+async def _sweep(ctx: dict[str, Any]) -> None:
+    try:
+        await sweep(cast("Services", ctx["services"]))
+    except Unavailable as error:
+        log.warning("the sweep waits for a service", reason=error.message)
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worker]:
+    """A worker with its services and its developing children, ready to run.
+
+    Raises:
+        Unavailable: a service does not answer.
+    """
+    async with (
+        open_services(settings) as services,
+        open_redis(settings) as redis,
+        DevelopingPool(settings.worker_concurrency, timeout=settings.develop_seconds) as pool,
+    ):
+        yield Worker(redis, services, pool, **options)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; jobs that run are finished first."""
+    async with open_worker(settings) as worker:
+        log.info("working", concurrency=settings.worker_concurrency)
+        with suppress(asyncio.CancelledError):  # how arq's signal handler ends it
+            await worker.async_run()
+        await worker.close()

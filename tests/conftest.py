@@ -1,0 +1,58 @@
+"""Real services for every test, each test in a corner of its own."""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobs.bucket import prepare_bucket
+from jobs.embedded import Embedded, embedded_services
+from jobs.ports import Services
+from jobs.services import open_services
+from jobs.settings import Settings
+
+
+@pytest.fixture(scope="session")
+async def embedded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embedded]:
+    """MongoDB, Valkey and the S3 server, as `make run` starts them."""
+    async with embedded_services(tmp_path_factory.mktemp("embedded")) as services:
+        yield services
+
+
+@pytest.fixture
+def corner(embedded: Embedded) -> Settings:
+    """Settings with names that no other test knows; there is no bucket yet."""
+    return settings_for(embedded, f"test-{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+async def settings(corner: Settings) -> Settings:
+    """The same with a bucket that tells a queue of what is uploaded."""
+    queue_url = await prepare_bucket(corner, events_queue=corner.namespace)
+    return corner.model_copy(update={"events_queue_url": queue_url})
+
+
+@pytest.fixture
+async def services(settings: Settings) -> AsyncIterator[Services]:
+    """Everything that the use cases need, opened as the processes do."""
+    async with open_services(settings) as opened:
+        yield opened
+
+
+def settings_for(embedded: Embedded, corner: str, **more: object) -> Settings:
+    """Settings that point at the embedded services, with everything named after `corner`."""
+    return Settings.model_validate(
+        {
+            "mongo_url": embedded.mongo_url,
+            "mongo_database": corner,
+            "redis_url": embedded.redis_url,
+            "namespace": corner,
+            "s3_endpoint": embedded.s3_endpoint,
+            "s3_bucket": corner,
+            "s3_access_key": embedded.access_key,
+            "s3_secret_key": embedded.secret_key,
+            "hook_token": "a-token-of-the-tests",
+            "auth": "none",
+            **more,
+        }
+    )

@@ -1,0 +1,90 @@
+"""The whole of Darkroom in one process, on real services: what end-to-end tests talk to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from api.client import Client
+from api.server import create_server, listen_on
+from jobs.consumer import run_consumer
+from jobs.ports import Services
+from jobs.services import open_services
+from jobs.settings import Settings
+from jobs.worker import open_worker
+
+
+@dataclass(frozen=True)
+class System:
+    """A running API, and the services beneath it."""
+
+    url: str
+    http: httpx.AsyncClient
+    services: Services
+
+    @property
+    def client(self) -> Client:
+        """A client of the public API."""
+        return Client(self.url, self.http)
+
+    async def execute(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The whole answer, errors included, to a query or mutation."""
+        answer = await self.http.post(
+            f"{self.url}/graphql", json={"query": query, "variables": variables}
+        )
+        payload: dict[str, Any] = answer.json()
+        return payload
+
+
+@asynccontextmanager
+async def running_system(
+    settings: Settings, *, worker: bool = True, events: bool = True
+) -> AsyncIterator[System]:
+    """The API and, unless switched off, a worker and the consumer of storage events."""
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(open_services(settings))
+        listener = stack.enter_context(listen_on("127.0.0.1", 0))
+        server = create_server(services)
+        await stack.enter_async_context(_task(server.serve(sockets=[listener]), stop=server))
+        if worker:
+            await stack.enter_async_context(working(settings))
+        if events:
+            await stack.enter_async_context(_task(run_consumer(settings)))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with httpx.AsyncClient(timeout=30) as http:
+            while not server.started:
+                await asyncio.sleep(0)
+            yield System(url, http, services)
+
+
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[None]:
+    """A worker that develops what comes."""
+    async with open_worker(settings, handle_signals=False) as worker, _task(worker.async_run()):
+        yield
+
+
+@asynccontextmanager
+async def _task(work: Any, stop: Any = None) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        if stop is not None:
+            stop.should_exit = True
+        else:
+            task.cancel()
+        outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def until(condition: Any, *, within: float = 20.0) -> Any:
+    """The first true answer of `condition`, an async function that is asked again and again."""
+    async with asyncio.timeout(within):
+        while not (answer := await condition()):
+            await asyncio.sleep(0.01)  # between two looks at a condition
+        return answer

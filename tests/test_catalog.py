@@ -1,0 +1,235 @@
+"""The contract of the catalog, held to both drivers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from jobs.catalog import open_catalog
+from jobs.errors import Unavailable
+from jobs.images import IN_MOTION, MOVES, Lease, Move, Source, Status
+from jobs.ports import Catalog, ImageOrder, Position
+from jobs.settings import Settings
+from tests.records import NOON, a_lease, an_image
+
+LATER = NOON + timedelta(seconds=10)
+
+
+@pytest.fixture(params=["motor", "pymongo"])
+async def catalog(request: pytest.FixtureRequest, corner: Settings) -> AsyncIterator[Catalog]:
+    """An empty catalog, over each driver in turn."""
+    async with open_catalog(corner.model_copy(update={"mongo_driver": request.param})) as opened:
+        yield opened
+
+
+async def test_a_record_comes_back_as_it_went(catalog: Catalog) -> None:
+    """Nothing is lost on the way to the database and back."""
+    image = an_image(metadata={"album": "Ålesund", "n": [1, {"deep": None}]}, sha256="ab" * 32)
+    await catalog.add([image])
+    assert await catalog.get(image.id) == image
+
+
+async def test_an_unknown_id_is_nothing(catalog: Catalog) -> None:
+    """Not an error: whoever asks decides what it means."""
+    assert await catalog.get("img_unknown") is None
+
+
+async def test_adding_twice_keeps_the_first(catalog: Catalog) -> None:
+    """A repeated request changes nothing, and adds what was missing."""
+    first, other = an_image(), an_image()
+    await catalog.add([first])
+    await catalog.add([an_image(id=first.id, filename="another.jpg"), other])
+    assert await catalog.get(first.id) == first
+    assert await catalog.get(other.id) == other
+
+
+async def test_several_are_found_by_id_and_owner(catalog: Catalog) -> None:
+    """Another's image looks like none at all."""
+    mine, theirs = an_image(owner="ada"), an_image(owner="bob")
+    await catalog.add([mine, theirs])
+    assert await catalog.get_many([mine.id, theirs.id, "img_unknown"], owner="ada") == {mine.id: mine}
+    assert await catalog.get_many([mine.id, theirs.id]) == {mine.id: mine, theirs.id: theirs}
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("move", Move)
+async def test_a_move_is_made_exactly_where_the_table_allows(
+    catalog: Catalog, move: Move, status: Status
+) -> None:
+    """The filter and the table are one."""
+    holds = move is Move.FINISH
+    image = an_image(status=status, lease=a_lease() if holds else None)
+    await catalog.add([image])
+    moved = await catalog.move(image.id, move, at=LATER, fence="a-fence" if holds else None)
+    after = await catalog.get(image.id)
+    assert after == (moved or image)
+    if status not in MOVES[move].sources:
+        assert moved is None
+        return
+    assert moved is not None
+    assert moved.status is MOVES[move].target
+    assert moved.version == image.version + 1
+    assert moved.changed_at == LATER
+    assert (moved.timeline[-1].status, moved.timeline[-1].at) == (moved.status, LATER)
+
+
+async def test_a_move_sets_what_it_is_given(catalog: Catalog) -> None:
+    """Values and state change together or not at all."""
+    image = an_image()
+    await catalog.add([image])
+    source = Source(etag='"e"', byte_size=7)
+    moved = await catalog.move(image.id, Move.ARRIVE, at=LATER, values={"source": source, "due_at": LATER})
+    assert moved is not None
+    assert (moved.source, moved.due_at, moved.round) == (source, LATER, 1)
+
+
+async def test_of_many_who_try_one_wins(catalog: Catalog) -> None:
+    """Compare and set: ten doubled events move an image once."""
+    image = an_image()
+    await catalog.add([image])
+    tries = await asyncio.gather(*(catalog.move(image.id, Move.ARRIVE, at=LATER) for _ in range(10)))
+    assert sum(moved is not None for moved in tries) == 1
+
+
+async def test_a_lease_keeps_others_away_until_it_ends(catalog: Catalog) -> None:
+    """A second worker takes an image only when the first one's time is over."""
+    image = an_image(status=Status.UPLOADED)
+    await catalog.add([image])
+    first = await catalog.move(
+        image.id, Move.TAKE, at=NOON, values={"lease": a_lease("one", ends=NOON + timedelta(seconds=30))}
+    )
+    assert first is not None
+    assert first.attempts == 1
+    second: dict[str, Lease] = {"lease": a_lease("two", ends=NOON + timedelta(seconds=90))}
+    just_before, just_then = NOON + timedelta(seconds=29), NOON + timedelta(seconds=30)
+    assert await catalog.move(image.id, Move.TAKE, at=just_before, values=second) is None
+    taken = await catalog.move(image.id, Move.TAKE, at=just_then, values=second)
+    assert taken is not None
+    assert (taken.attempts, taken.lease) == (2, second["lease"])
+
+
+@pytest.mark.parametrize("move", [Move.FINISH, Move.REJECT, Move.FAIL])
+async def test_a_late_worker_is_refused(catalog: Catalog, move: Move) -> None:
+    """Whoever lost the fence has nothing to say about the record."""
+    image = an_image(status=Status.PROCESSING, lease=a_lease("the-new-one"))
+    await catalog.add([image])
+    assert await catalog.move(image.id, move, at=LATER, fence="the-old-one") is None
+    assert await catalog.move(image.id, move, at=LATER, fence="the-new-one") is not None
+
+
+@pytest.mark.parametrize("move", [Move.TAKE, Move.REJECT, Move.FAIL])
+async def test_without_a_fence_a_running_lease_is_respected(catalog: Catalog, move: Move) -> None:
+    """The sweep does not take an image out of a living worker's hands."""
+    image = an_image(status=Status.PROCESSING, lease=a_lease(ends=LATER))
+    await catalog.add([image])
+    assert await catalog.move(image.id, move, at=NOON) is None
+    assert await catalog.move(image.id, move, at=LATER) is not None
+
+
+async def test_nobody_finishes_without_a_fence(catalog: Catalog) -> None:
+    """It would be a mistake in the program, and is treated as one."""
+    with pytest.raises(ValueError, match="fence"):
+        await catalog.move("img_any", Move.FINISH, at=NOON)
+
+
+async def test_only_its_owner_moves_an_image(catalog: Catalog) -> None:
+    """One owner never changes another's."""
+    image = an_image(owner="ada")
+    await catalog.add([image])
+    assert await catalog.move(image.id, Move.DELETE, at=LATER, owner="bob") is None
+    assert await catalog.move(image.id, Move.DELETE, at=LATER, owner="ada") is not None
+
+
+async def test_a_released_lease_can_be_taken_at_once(catalog: Catalog) -> None:
+    """A worker that gives up does not make the next one wait; a stranger releases nothing."""
+    image = an_image(status=Status.PROCESSING, lease=a_lease("mine"))
+    await catalog.add([image])
+    assert not await catalog.release(image.id, fence="not-mine", at=NOON)
+    assert await catalog.release(image.id, fence="mine", at=NOON)
+    assert await catalog.move(image.id, Move.TAKE, at=NOON, values={"lease": a_lease("other")}) is not None
+
+
+async def test_reprocessing_starts_a_new_round(catalog: Catalog) -> None:
+    """Attempts begin anew, and the job is another."""
+    image = an_image(status=Status.FAILED, attempts=4, round=1)
+    await catalog.add([image])
+    moved = await catalog.move(image.id, Move.REPROCESS, at=LATER)
+    assert moved is not None
+    assert (moved.attempts, moved.round) == (0, 2)
+
+
+async def test_what_is_due_is_found_longest_waiting_first(catalog: Catalog) -> None:
+    """The sweep sees each record in motion when its time has come, and none at rest."""
+    late, later = an_image(due_at=NOON), an_image(due_at=NOON - timedelta(seconds=1))
+    future, resting = an_image(due_at=LATER), an_image(status=Status.READY)
+    await catalog.add([late, later, future, resting])
+    assert [image.id for image in await catalog.due(at=NOON, limit=10)] == [later.id, late.id]
+    assert [image.id for image in await catalog.due(at=NOON, limit=1)] == [later.id]
+
+
+async def test_a_postponed_record_is_due_later_unless_it_moved(catalog: Catalog) -> None:
+    """Putting off what has meanwhile moved would undo what the move said."""
+    image = an_image(due_at=NOON)
+    await catalog.add([image])
+    await catalog.postpone(image, until=LATER)
+    assert await catalog.due(at=NOON, limit=10) == []
+    await catalog.move(image.id, Move.ARRIVE, at=NOON, values={"due_at": NOON})
+    await catalog.postpone(image, until=LATER)
+    assert len(await catalog.due(at=NOON, limit=10)) == 1
+
+
+@pytest.mark.parametrize("move", [move for move in Move if MOVES[move].target not in IN_MOTION])
+async def test_an_image_at_rest_is_never_due(catalog: Catalog, move: Move) -> None:
+    """Rest is rest."""
+    source = sorted(MOVES[move].sources)[0]
+    image = an_image(status=source, due_at=NOON, lease=a_lease() if move is Move.FINISH else None)
+    await catalog.add([image])
+    fence = "a-fence" if move is Move.FINISH else None
+    assert await catalog.move(image.id, move, at=NOON, fence=fence) is not None
+    assert await catalog.due(at=LATER, limit=10) == []
+
+
+@pytest.mark.parametrize("order", ImageOrder)
+async def test_pages_neither_skip_nor_repeat(catalog: Catalog, order: ImageOrder) -> None:
+    """Even where several images were created in the same millisecond."""
+    mine = [an_image(created_at=NOON + timedelta(milliseconds=n // 3)) for n in range(10)]
+    await catalog.add([*mine, an_image(owner="bob")])
+    seen, after = [], None
+    while page := await catalog.page("ada", first=3, after=after, order=order):
+        seen += page
+        after = Position(page[-1].created_at, page[-1].id)
+    expected = sorted(mine, key=lambda image: (image.created_at, image.id))
+    assert seen == (expected if order is ImageOrder.OLDEST_FIRST else expected[::-1])
+
+
+async def test_a_page_can_be_narrowed_to_states(catalog: Catalog) -> None:
+    """Only those asked for."""
+    ready, failed = an_image(status=Status.READY), an_image(status=Status.FAILED)
+    await catalog.add([ready, failed, an_image()])
+    found = await catalog.page("ada", first=10, statuses=[Status.READY, Status.FAILED])
+    assert {image.id for image in found} == {ready.id, failed.id}
+
+
+async def test_changes_come_in_the_order_in_which_they_happened(catalog: Catalog) -> None:
+    """Those after a place, and only the owner's."""
+    images = [an_image(changed_at=NOON + timedelta(seconds=n)) for n in range(4)]
+    await catalog.add([*reversed(images), an_image(owner="bob")])
+    since = Position(images[1].changed_at, images[1].id)
+    assert await catalog.changed_since("ada", since, limit=10) == images[2:]
+    assert await catalog.changed_since("ada", since, limit=1) == images[2:3]
+
+
+async def test_it_answers(catalog: Catalog) -> None:
+    """A ping of a living database says nothing."""
+    await catalog.ping()
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_a_database_that_is_away_is_unavailable(driver: str, corner: Settings) -> None:
+    """Whatever the driver raises, callers see one error, which names the setting."""
+    nowhere = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=50"
+    away = corner.model_copy(update={"mongo_driver": driver, "mongo_url": nowhere})
+    with pytest.raises(Unavailable, match="DARKROOM_MONGO_URL"):
+        async with open_catalog(away):
+            pass

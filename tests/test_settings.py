@@ -1,0 +1,90 @@
+"""A missing or wrong setting ends the start with one clear line that names it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jobs.errors import SettingsError
+from jobs.settings import Settings, load_settings
+
+COMPLETE = {
+    "DARKROOM_MONGO_URL": "mongodb://127.0.0.1:1",
+    "DARKROOM_REDIS_URL": "redis://127.0.0.1:1",
+    "DARKROOM_S3_BUCKET": "pictures",
+    "DARKROOM_S3_ACCESS_KEY": "key",
+    "DARKROOM_S3_SECRET_KEY": "very-secret",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment with everything that must be set."""
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_missing_setting_is_named(name: str, environment: pytest.MonkeyPatch) -> None:
+    """Whoever reads the line knows what to set."""
+    environment.delenv(name)
+    with pytest.raises(SettingsError, match=f"^{name} is missing$"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MONGO_URL", "postgres://somewhere"),
+        ("REDIS_URL", "http://somewhere"),
+        ("S3_ENDPOINT", "not a url"),
+        ("S3_BUCKET", "Not_A_Bucket"),
+        ("MONGO_DRIVER", "mongoengine"),
+        ("MAX_UPLOAD_BYTES", "-1"),
+        ("WORKER_CONCURRENCY", "many"),
+        ("PRESETS", '{"default": {"variants": []}}'),
+        ("PRESETS", '{"default": {"variants": [{"name": "a", "width": 0}]}}'),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str, environment: pytest.MonkeyPatch) -> None:
+    """The line says which, and what is wrong with it."""
+    environment.setenv(f"DARKROOM_{name}", value)
+    with pytest.raises(SettingsError, match=rf"^DARKROOM_{name}\S* is wrong: .+"):
+        load_settings()
+
+
+def test_settings_that_are_no_json_are_named(environment: pytest.MonkeyPatch) -> None:
+    """Presets are JSON; a slip in them is no traceback."""
+    environment.setenv("DARKROOM_PRESETS", "{")
+    with pytest.raises(SettingsError, match="DARKROOM_PRESETS"):
+        load_settings()
+
+
+def test_secrets_are_not_shown(environment: pytest.MonkeyPatch) -> None:
+    """Settings can be logged."""
+    assert environment
+    assert "very-secret" not in repr(load_settings())
+
+
+def test_a_process_says_it_in_one_line() -> None:
+    """No traceback, and a status that tells."""
+    done = subprocess.run(
+        [sys.executable, "-m", "api.cli", "worker"],
+        env=COMPLETE | {"DARKROOM_MONGO_URL": "nonsense"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "DARKROOM_MONGO_URL is wrong" in done.stderr
+
+
+def test_the_default_preset_is_the_one_of_that_name_or_the_first() -> None:
+    """Whoever configures presets need not call one `default`."""
+    spec = {"variants": [{"name": "a", "width": 1}]}
+    values = {name.removeprefix("DARKROOM_").lower(): value for name, value in COMPLETE.items()}
+    named = Settings.model_validate(values | {"presets": {"avatar": spec, "default": spec}})
+    assert named.default_preset == "default"
+    assert Settings.model_validate(values | {"presets": {"avatar": spec}}).default_preset == "avatar"
