@@ -33,10 +33,10 @@ $(READY): lock/uv.txt lock/dev.txt lock/ministack.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r lock/uv.txt
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes lock/uv.txt lock/dev.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes lock/uv.txt lock/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	test -x $(VENV)/ministack/bin/python || $(UV) venv --quiet --python $(BIN)/python $(VENV)/ministack
-	$(UV) pip sync --quiet --python $(VENV)/ministack/bin/python --require-hashes lock/ministack.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(VENV)/ministack/bin/python --require-hashes lock/ministack.txt
 	touch $@
 
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade

@@ -61,6 +61,19 @@ def events() -> None:
 
 
 @app.command()
+def prepare(
+    events_queue: Annotated[str, typer.Option(help="The SQS queue that hears of uploads.")],
+) -> None:
+    """Create what is missing of bucket and queue, and connect the two. Prints the queue's URL."""
+    from jobs.bucket import prepare_bucket
+
+    async def work() -> None:
+        typer.echo(await prepare_bucket(_configured(), events_queue=events_queue))
+
+    _run(work())
+
+
+@app.command()
 def upload(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders with images.", show_default=False)],
     recursive: Annotated[

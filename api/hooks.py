@@ -6,14 +6,13 @@ away, so that the store delivers again.
 
 import asyncio
 import hmac
-import json
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from jobs.errors import InvalidInput, Unavailable
-from jobs.events import parse_events
+from jobs.events import decode_events
 from jobs.ingest import ingest_event
 from jobs.ports import Services
 
@@ -37,11 +36,10 @@ async def storage_hook(request: Request) -> Response:
         if len(body) > _MAX_BODY:
             return _answer(413, f"A body can have at most {_MAX_BODY} bytes.")
     try:
-        events = parse_events(json.loads(body))
-    except (InvalidInput, ValueError) as error:
-        message = error.message if isinstance(error, InvalidInput) else "The body is no JSON."
-        log.warning("a webhook makes no sense", reason=message, body=body[:1_000])
-        return _answer(400, message)
+        events = decode_events(body)
+    except InvalidInput as error:
+        log.warning("a webhook makes no sense", reason=error.message, body=body[:1_000])
+        return _answer(400, error.message)
     try:
         done = await asyncio.gather(*(ingest_event(event, services, via="webhook") for event in events))
     except Unavailable as error:

@@ -5,7 +5,6 @@ again.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +17,7 @@ from aiohttp import ClientError as HttpClientError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jobs.errors import InvalidInput, SettingsError, Unavailable
-from jobs.events import parse_events
+from jobs.events import decode_events
 from jobs.ingest import ingest_event
 from jobs.ports import Services
 from jobs.services import open_services
@@ -115,11 +114,11 @@ async def consume(queue: EventQueue, services: Services) -> None:
 async def _handle(message: Message, services: Services) -> bool:
     """Whether the message has done its work and can go."""
     try:
-        for event in parse_events(json.loads(message.body)):
+        for event in decode_events(message.body):
             await ingest_event(event, services, via="queue")
-    except (InvalidInput, ValueError) as error:
+    except InvalidInput as error:
         # It can never be understood; what it meant to say, the sweep finds.
-        log.error("an event makes no sense", reason=str(error), body=message.body[:1_000])  # noqa: TRY400
+        log.error("an event makes no sense", reason=error.message, body=message.body[:1_000])  # noqa: TRY400
         return True
     except Unavailable as error:
         log.warning("an event waits for a service", reason=error.message)

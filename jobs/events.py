@@ -4,6 +4,7 @@ A store may send an event twice, late, or in any order; an event is only a hint 
 found under a key.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -16,6 +17,19 @@ class ObjectCreated(NamedTuple):
 
     bucket: str
     key: str
+
+
+def decode_events(body: str | bytes) -> list[ObjectCreated]:
+    """The creations that a message or a request body tells of.
+
+    Raises:
+        InvalidInput: it is no JSON, or no storage event.
+    """
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):  # the latter: a thousand brackets and nothing in them
+        raise InvalidInput("A storage event is JSON.") from None
+    return parse_events(payload)
 
 
 def parse_events(payload: object) -> list[ObjectCreated]:

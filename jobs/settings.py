@@ -22,7 +22,9 @@ HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
 class Settings(BaseSettings):
     """Everything that differs between one deployment and another."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+")]
     mongo_database: str = "darkroom"

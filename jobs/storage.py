@@ -139,7 +139,8 @@ class S3Storage:
             options["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         with _reaching():
             found = await self._client.get_object(**options)
-            async with found["Body"] as body:
+            body = found["Body"]
+            async with body:
                 async for chunk in body.iter_chunks(_CHUNK):
                     yield chunk
 

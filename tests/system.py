@@ -32,9 +32,7 @@ class System:
 
     async def execute(self, query: str, **variables: Any) -> dict[str, Any]:
         """The whole answer, errors included, to a query or mutation."""
-        answer = await self.http.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}
-        )
+        answer = await self.http.post(f"{self.url}/graphql", json={"query": query, "variables": variables})
         payload: dict[str, Any] = answer.json()
         return payload
 

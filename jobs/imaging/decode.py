@@ -1,0 +1,115 @@
+"""Decode: open a file with the one decoder that its content names, and read as much as is needed."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import ExifTags, Image
+
+from jobs.errors import ProblemCode, Rejection
+from jobs.imaging.sniff import HEAD, SourceFormat, sniff
+from jobs.presets import Preset
+
+# The preset's limits decide, before anything is decoded; Pillow's own would warn or raise on top of them.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class Header(NamedTuple):
+    """What is known before decoding. Width and height are in pixels, as stored."""
+
+    format: SourceFormat
+    width: int
+    height: int
+    frame_count: int
+    orientation: int  # EXIF's, 1 to 8
+
+    @property
+    def sideways(self) -> bool:
+        """Whether what is stored as width is seen as height."""
+        return self.orientation >= 5
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Width and height as the picture is seen."""
+        return (self.height, self.width) if self.sideways else (self.width, self.height)
+
+
+@contextmanager
+def at_fault() -> Iterator[None]:
+    """Blame the file for whatever its decoding raises.
+
+    Broken files have raised OSError, SyntaxError, TypeError, ValueError, IndexError, KeyError, EOFError
+    and struct.error, so any exception is one; running out of memory is a matter of cost.
+    """
+    try:
+        yield
+    except Rejection:
+        raise
+    except MemoryError:
+        raise Rejection(ProblemCode.TOO_COSTLY, "Decoding it takes more memory than an image may.") from None
+    except Exception as error:
+        raise Rejection(
+            ProblemCode.DAMAGED_IMAGE, "It begins like an image but cannot be decoded."
+        ) from error
+
+
+def open_image(path: Path) -> Image.Image:
+    """The file, its header read and nothing decoded.
+
+    Raises:
+        Rejection: it is no image that is taken, or its header is broken.
+    """
+    with path.open("rb") as file:
+        detected = sniff(file.read(HEAD))
+    with at_fault():
+        return Image.open(path, formats=[detected.value])
+
+
+def inspect(image: Image.Image, detected: SourceFormat) -> Header:
+    """What the header says.
+
+    Raises:
+        Rejection: it is broken.
+    """
+    with at_fault():
+        # A JPEG with several pictures (MPO, gain maps) has one that counts: the first.
+        frames = 1 if detected is SourceFormat.JPEG else getattr(image, "n_frames", 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if not isinstance(orientation, int) or not 1 <= orientation <= 8:
+            orientation = 1
+        return Header(detected, image.width, image.height, frames, orientation)
+
+
+def admit(header: Header, preset: Preset) -> None:
+    """Let pass what is within the preset's limits.
+
+    Raises:
+        Rejection: it has too many pixels or frames.
+    """
+    pixels = header.width * header.height
+    if pixels > preset.max_pixels:
+        raise Rejection(
+            ProblemCode.TOO_MANY_PIXELS, f"It has {pixels} pixels; at most {preset.max_pixels} are taken."
+        )
+    if header.frame_count > preset.max_frames:
+        raise Rejection(
+            ProblemCode.TOO_COSTLY,
+            f"It has {header.frame_count} frames; at most {preset.max_frames} are taken.",
+        )
+
+
+def decode(image: Image.Image, header: Header, width: int) -> None:
+    """Decode the first frame; a JPEG at the smallest of its scales that is still seen `width` pixels wide.
+
+    Raises:
+        Rejection: it is broken.
+    """
+    with at_fault():
+        if header.frame_count > 1:
+            image.seek(0)
+        if header.format is SourceFormat.JPEG and width < header.seen[0]:
+            scale = width / header.seen[0]
+            image.draft(None, (math.ceil(header.width * scale), math.ceil(header.height * scale)))
+        image.load()

@@ -1,0 +1,165 @@
+"""The pool: children that develop, one file each at a time; one that dies takes nobody with it.
+
+Written here rather than taken from a library of process pools, because messages stream out while the child
+still works, so that storing overlaps encoding; and because a child that is executed afresh, not forked,
+holds none of the parent's secrets and sockets.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from jobs.errors import ProblemCode, Rejection, Unavailable
+from jobs.imaging.messages import ANSWER, Finished, Message, Refused, Task
+from jobs.presets import Preset
+
+log = structlog.get_logger(__name__)
+
+MEMORY = 3 * 2**29  # bytes of address space for a child: 1.5 GiB
+MAX_TASKS = 200  # after which a child is replaced, whatever it may have leaked
+
+
+class _Child:
+    """A process that waits for tasks."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        questions: asyncio.StreamWriter,
+        answers: asyncio.StreamReader,
+    ) -> None:
+        self.process = process
+        self.tasks = 0
+        self._questions = questions
+        self._answers = answers
+
+    @classmethod
+    async def start(cls, memory: int) -> Self:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "jobs.imaging.child", str(os.getpid()), str(memory),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,
+        )  # fmt: skip
+        if process.stdin is None or process.stdout is None:
+            raise OSError("a child without pipes")
+        return cls(process, process.stdin, process.stdout)
+
+    async def ask(self, task: Task) -> None:
+        self.tasks += 1
+        self._questions.write(task.model_dump_json().encode() + b"\n")
+        await self._questions.drain()
+
+    async def answer(self) -> Message | Refused:
+        line = await self._answers.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return ANSWER.validate_json(line)
+
+    async def end(self) -> None:
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):  # it was quicker
+                self.process.kill()
+        self._questions.close()
+        await self.process.wait()
+
+
+class DevelopingPool:
+    """`size` children, warm and waiting.
+
+    Args:
+        timeout: seconds of wall time that one file may take.
+        max_tasks: files after which a child is replaced.
+        memory: bytes of address space for each child.
+    """
+
+    def __init__(
+        self, size: int, *, timeout: float, max_tasks: int = MAX_TASKS, memory: int = MEMORY
+    ) -> None:
+        self._size = size
+        self._timeout = timeout
+        self._max_tasks = max_tasks
+        self._memory = memory
+        self._children: set[_Child] = set()
+        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
+        self._replacing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.gather(*(self._start() for _ in range(self._size)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._replacing:
+            task.cancel()
+        await asyncio.gather(*self._replacing, return_exceptions=True)
+        await asyncio.gather(*(child.end() for child in self._children))
+
+    @property
+    def pids(self) -> set[int]:
+        """The process ids of the children that live."""
+        return {child.process.pid for child in self._children}
+
+    async def develop(self, source: Path, preset: Preset, out: Path) -> AsyncGenerator[Message, None]:
+        """Tell what comes out as soon as it lies in `out`; `Finished` is last.
+
+        Whoever stops listening ends the work.
+
+        Raises:
+            Rejection: the file is at fault, or took too long.
+            Unavailable: the child died.
+        """
+        child = await self._idle.get()
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        fit = False
+        try:
+            await child.ask(Task(source=source, preset=preset, out=out))
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    message = await child.answer()
+                if isinstance(message, Refused):
+                    fit = True
+                    raise Rejection(message.code, message.message)
+                fit = isinstance(message, Finished)
+                yield message
+                if fit:
+                    return
+        except TimeoutError:
+            raise Rejection(
+                ProblemCode.TOO_COSTLY, f"Developing it takes more than {self._timeout:g} seconds."
+            ) from None
+        except (EOFError, ConnectionError, ValueError) as error:
+            raise Unavailable("The process that developed it died.") from error
+        finally:
+            if fit and child.tasks < self._max_tasks:
+                self._idle.put_nowait(child)
+            else:
+                self._replace(child)
+
+    async def _start(self) -> None:
+        child = await _Child.start(self._memory)
+        self._children.add(child)
+        self._idle.put_nowait(child)
+
+    def _replace(self, child: _Child) -> None:
+        """End a child and start another, while others work on."""
+
+        async def work() -> None:
+            await child.end()
+            self._children.discard(child)
+            while True:
+                try:
+                    return await self._start()
+                except OSError as error:
+                    log.warning("a child could not be started", reason=str(error))
+                    await asyncio.sleep(1)
+
+        task = asyncio.create_task(work())
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)

@@ -1,0 +1,238 @@
+"""The contract of the storage, and what the store refuses of a presigned upload."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from jobs.errors import Unavailable
+from jobs.ports import ObjectChanged, ObjectMissing, Storage, Stored, Target
+from jobs.settings import Settings
+from jobs.storage import open_storage
+
+KEY = "sources/a"
+BODY = bytes(range(256)) * 40
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+async def storage(settings: Settings) -> AsyncIterator[Storage]:
+    """An empty bucket."""
+    async with open_storage(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody without any key."""
+    async with httpx.AsyncClient() as http:
+        yield http
+
+
+async def target(storage: Storage, *, sha256: str | None = None, expires_in: int = 60) -> Target:
+    """A target for exactly `BODY`."""
+    return await storage.presign_upload(
+        KEY, byte_size=len(BODY), content_type="image/png", sha256=sha256, expires_in=expires_in
+    )
+
+
+async def send(browser: httpx.AsyncClient, upload: Target, body: bytes = BODY, **headers: str) -> int:
+    """The status that the store answers."""
+    answer = await browser.request(upload.method, upload.url, content=body, headers=upload.headers | headers)
+    return answer.status_code
+
+
+async def read(storage: Storage, key: str = KEY, **options: object) -> bytes:
+    """All that `Storage.read` gives."""
+    return b"".join([chunk async for chunk in storage.read(key, **options)])  # type: ignore[arg-type]
+
+
+async def test_an_upload_stores_exactly_what_was_declared(
+    storage: Storage, browser: httpx.AsyncClient
+) -> None:
+    """The browser sends what the target says, and nothing else."""
+    assert await send(browser, await target(storage, sha256=SHA256)) == 200
+    stored = await storage.head(KEY)
+    assert stored is not None
+    assert (stored.byte_size, stored.content_type) == (len(BODY), "image/png")
+    assert await read(storage) == BODY
+
+
+async def test_another_length_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """Nobody fills the bucket with more than was asked for."""
+    upload = await target(storage)
+    assert await send(browser, upload, BODY + b"!") == 403
+    assert await send(browser, upload, BODY[:-1]) == 403
+    assert await storage.head(KEY) is None
+
+
+async def test_another_type_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """What was signed as a picture is not stored as a page."""
+    assert await send(browser, await target(storage), **{"Content-Type": "text/html"}) == 403
+    assert await storage.head(KEY) is None
+
+
+async def test_other_bytes_are_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """A checksum that was declared is held to."""
+    upload = await target(storage, sha256=SHA256)
+    other = BODY[::-1]
+    assert await send(browser, upload, other) == 400
+    honest_but_unsigned = base64.b64encode(hashlib.sha256(other).digest()).decode()
+    assert await send(browser, upload, other, **{"x-amz-checksum-sha256": honest_but_unsigned}) == 403
+    assert await storage.head(KEY) is None
+
+
+async def test_an_expired_target_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """After its time, and not before."""
+    upload = await target(storage, expires_in=1)
+    signed_at = httpx.URL(upload.url).params["X-Amz-Date"]
+    assert signed_at
+    statuses = [await send(browser, upload)]
+    async with asyncio.timeout(10):
+        while statuses[-1] != 403:  # 412 as long as it is valid: the first one got through
+            statuses.append(await send(browser, upload))
+    assert set(statuses) <= {200, 412, 403}
+
+
+async def test_a_second_upload_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """An upload happens once: what was stored stays what it is."""
+    upload = await target(storage)
+    assert await send(browser, upload) == 200
+    assert await send(browser, upload, BODY[::-1]) == 412
+    assert await read(storage) == BODY
+
+
+async def test_of_many_uploads_at_once_one_wins(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """Even when they race."""
+    upload = await target(storage)
+    statuses = await asyncio.gather(*(send(browser, upload) for _ in range(8)))
+    assert sorted(statuses) == [200] + [412] * 7
+
+
+async def test_another_method_or_key_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """A target is good for one request only."""
+    upload = await target(storage)
+    assert await send(browser, upload._replace(method="POST")) in {403, 405}
+    assert await send(browser, upload._replace(url=upload.url.replace("/a?", "/b?"))) == 403
+
+
+async def test_a_browser_may_send_it_from_another_origin(
+    storage: Storage, browser: httpx.AsyncClient
+) -> None:
+    """The bucket answers the preflight for every header of a target."""
+    upload = await target(storage, sha256=SHA256)
+    preflight = await browser.options(
+        upload.url,
+        headers={
+            "Origin": "https://app.example",
+            "Access-Control-Request-Method": upload.method,
+            "Access-Control-Request-Headers": ", ".join(sorted(name.lower() for name in upload.headers)),
+        },
+    )
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] in {"*", "https://app.example"}
+
+
+async def test_a_target_is_signed_for_the_address_that_the_browser_sees(settings: Settings) -> None:
+    """Behind a proxy, the store has two names; reading goes by the other."""
+    seen = settings.model_copy(update={"s3_public_endpoint": "https://uploads.example"})
+    async with open_storage(seen) as storage:
+        assert (await target(storage)).url.startswith("https://uploads.example/")
+        assert (await storage.download_url(KEY, expires_in=60)).startswith("https://uploads.example/")
+        assert await storage.head(KEY) is None
+
+
+async def test_nothing_is_stored_under_an_unknown_key(storage: Storage) -> None:
+    """Asking is no error; reading is."""
+    assert await storage.head("sources/unknown") is None
+    with pytest.raises(ObjectMissing):
+        await read(storage, "sources/unknown")
+
+
+async def test_what_is_written_can_be_read(storage: Storage) -> None:
+    """With its type, and for caches to keep."""
+    await storage.write("variants/a", BODY, content_type="image/webp")
+    stored = await storage.head("variants/a")
+    assert isinstance(stored, Stored)
+    assert (stored.byte_size, stored.content_type) == (len(BODY), "image/webp")
+    assert await read(storage, "variants/a") == BODY
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 10), (5, 6), (100, None), (0, len(BODY)), (0, 1)])
+async def test_a_range_is_read(storage: Storage, start: int, stop: int | None) -> None:
+    """From `start` up to, not including, `stop`, as slices are."""
+    await storage.write("variants/a", BODY, content_type="image/webp")
+    assert await read(storage, "variants/a", start=start, stop=stop) == BODY[start:stop]
+
+
+async def test_a_pinned_object_is_read_or_refused(storage: Storage) -> None:
+    """Bytes that changed since they were looked at are never taken for the old ones."""
+    await storage.write("variants/a", BODY, content_type="image/webp")
+    before = await storage.head("variants/a")
+    assert before is not None
+    assert await read(storage, "variants/a", etag=before.etag) == BODY
+    await storage.write("variants/a", BODY[::-1], content_type="image/webp")
+    with pytest.raises(ObjectChanged):
+        await read(storage, "variants/a", etag=before.etag)
+
+
+async def test_a_download_url_works_for_anybody(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """With the headers that let a cache keep it for good."""
+    await storage.write("variants/a", BODY, content_type="image/webp")
+    answer = await browser.get(await storage.download_url("variants/a", expires_in=60))
+    assert answer.status_code == 200
+    assert answer.content == BODY
+    assert answer.headers["content-type"] == "image/webp"
+    assert "immutable" in answer.headers["cache-control"]
+
+
+async def test_unchecked_bytes_come_as_an_attachment(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """A page that was uploaded as a picture is saved, never shown."""
+    await send(browser, await target(storage))
+    answer = await browser.get(await storage.attachment_url(KEY, expires_in=60))
+    assert answer.content == BODY
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == "attachment"
+
+
+async def test_a_public_base_url_replaces_signatures(settings: Settings) -> None:
+    """Behind a CDN, variants have plain addresses; sources do not."""
+    public = settings.model_copy(update={"variants_base_url": "https://cdn.example/pictures/"})
+    async with open_storage(public) as storage:
+        url = await storage.download_url("variants/a b", expires_in=60)
+        assert url == "https://cdn.example/pictures/variants/a%20b"
+        assert "X-Amz-Signature" in await storage.attachment_url(KEY, expires_in=60)
+
+
+async def test_deleting_twice_is_no_error(storage: Storage) -> None:
+    """What is gone is gone."""
+    await storage.write("variants/a", BODY, content_type="image/webp")
+    await storage.write("variants/b", BODY, content_type="image/webp")
+    await storage.delete(["variants/a", "variants/never-was"])
+    await storage.delete(["variants/a"])
+    await storage.delete([])
+    assert await storage.keys("variants/") == ["variants/b"]
+
+
+async def test_a_missing_bucket_ends_the_start(settings: Settings) -> None:
+    """The line names the bucket and the settings."""
+    with pytest.raises(Unavailable, match="no-such-bucket.*DARKROOM_S3"):
+        async with open_storage(settings.model_copy(update={"s3_bucket": "no-such-bucket"})):
+            pass
+
+
+async def test_a_wrong_key_ends_the_start(settings: Settings) -> None:
+    """The store's refusal is told, not retried."""
+    with pytest.raises(Unavailable, match="DARKROOM_S3"):
+        async with open_storage(settings.model_copy(update={"s3_access_key": "AKIAUNKNOWN"})):
+            pass
+
+
+async def test_a_store_that_is_away_is_unavailable(settings: Settings) -> None:
+    """Whatever the SDK raises, callers see one error."""
+    with pytest.raises(Unavailable, match="does not answer"):
+        async with open_storage(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"})):
+            pass

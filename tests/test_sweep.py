@@ -1,0 +1,70 @@
+"""Whatever hints were lost, the sweep puts every image back on its way."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from jobs.errors import ProblemCode
+from jobs.images import Status
+from jobs.ports import Services
+from jobs.sweep import GRACE, sweep
+from tests.records import NOON, a_lease, an_image
+from tests.test_ingest import state, uploaded
+
+
+def at(services: Services, moment: datetime) -> Services:
+    """The same services at another time."""
+    return replace(services, clock=lambda: moment)
+
+
+async def test_an_upload_that_nobody_told_of_is_found(services: Services) -> None:
+    """No event, no hint: the store knows."""
+    image = await uploaded(services, due_at=NOON)
+    assert await sweep(at(services, NOON)) == Counter(ingested=1)
+    assert (await state(services, image)).status is Status.UPLOADED
+    assert await services.queue.depth() == 1
+
+
+async def test_nothing_is_looked_at_before_its_time(services: Services) -> None:
+    """A fresh upload target costs the store no question."""
+    await uploaded(services, due_at=NOON)
+    assert await sweep(at(services, NOON - timedelta(seconds=1))) == Counter()
+
+
+async def test_a_target_that_may_still_be_used_is_waited_for(services: Services) -> None:
+    """And looked at again before it expires for good."""
+    image = an_image(due_at=NOON)
+    await services.catalog.add([image])
+    assert await sweep(at(services, NOON)) == Counter(waiting=1)
+    assert await sweep(at(services, NOON)) == Counter()
+    again = (await state(services, image)).due_at
+    assert again is not None
+    assert NOON < again <= image.expires_at + GRACE
+
+
+async def test_a_target_that_nobody_used_expires(services: Services) -> None:
+    """With a reason that a client can read."""
+    image = an_image(due_at=NOON)
+    await services.catalog.add([image])
+    assert await sweep(at(services, image.expires_at + GRACE)) == Counter(expired=1)
+    after = await state(services, image)
+    assert after.status is Status.EXPIRED
+    assert after.problem is not None
+    assert after.problem.code is ProblemCode.UPLOAD_EXPIRED
+
+
+async def test_a_lost_job_is_made_again(services: Services) -> None:
+    """Redis forgot it; the catalog did not. A job that is still there is not made twice."""
+    image = await uploaded(services, status=Status.UPLOADED, round=1, due_at=NOON)
+    assert await sweep(at(services, NOON)) == Counter(queued=1)
+    later = (await state(services, image)).due_at
+    assert later is not None
+    assert await sweep(at(services, later)) == Counter(queued=1)
+    assert await services.queue.depth() == 1
+
+
+async def test_the_image_of_a_dead_worker_is_queued_again(services: Services) -> None:
+    """Its lease is over, and nobody finished."""
+    await uploaded(services, status=Status.PROCESSING, round=1, lease=a_lease(ends=NOON), due_at=NOON)
+    assert await sweep(at(services, NOON)) == Counter(queued=1)
+    assert await services.queue.depth() == 1
