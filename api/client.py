@@ -84,7 +84,7 @@ class Client:
                     target["method"], target["url"], content=chunks(), headers=headers
                 )
             except httpx.HTTPError as error:
-                reason = f"the store does not answer: {error or type(error).__name__}"
+                reason = f"the store does not answer: {_reason(error)}"
             else:
                 if answer.is_success or answer.status_code == HTTPStatus.PRECONDITION_FAILED:
                     return  # the latter: an earlier try had got through
@@ -120,7 +120,7 @@ class Client:
             )
             payload = answer.json()
         except httpx.HTTPError as error:
-            raise ApiError(f"{self._url} does not answer: {error or type(error).__name__}") from error
+            raise ApiError(f"{self._url} does not answer: {_reason(error)}") from error
         except ValueError as error:
             raise ApiError(f"{self._url}/graphql is no GraphQL API (status {answer.status_code})") from error
         return _data(payload)
@@ -144,6 +144,10 @@ class Client:
                     case "ping":
                         await socket.send(json.dumps({"type": "pong"}))
             raise ConnectionError("the connection was closed")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _data(payload: dict[str, Any]) -> dict[str, Any]:

@@ -39,9 +39,13 @@ async def target(storage: Storage, *, sha256: str | None = None, expires_in: int
     )
 
 
-async def send(browser: httpx.AsyncClient, upload: Target, body: bytes = BODY, **headers: str) -> int:
+async def send(
+    browser: httpx.AsyncClient, upload: Target, body: bytes = BODY, headers: dict[str, str] | None = None
+) -> int:
     """The status that the store answers."""
-    answer = await browser.request(upload.method, upload.url, content=body, headers=upload.headers | headers)
+    answer = await browser.request(
+        upload.method, upload.url, content=body, headers=upload.headers | (headers or {})
+    )
     return answer.status_code
 
 
@@ -71,7 +75,7 @@ async def test_another_length_is_refused(storage: Storage, browser: httpx.AsyncC
 
 async def test_another_type_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
     """What was signed as a picture is not stored as a page."""
-    assert await send(browser, await target(storage), **{"Content-Type": "text/html"}) == 403
+    assert await send(browser, await target(storage), headers={"Content-Type": "text/html"}) == 403
     assert await storage.head(KEY) is None
 
 
@@ -81,7 +85,7 @@ async def test_other_bytes_are_refused(storage: Storage, browser: httpx.AsyncCli
     other = BODY[::-1]
     assert await send(browser, upload, other) == 400
     honest_but_unsigned = base64.b64encode(hashlib.sha256(other).digest()).decode()
-    assert await send(browser, upload, other, **{"x-amz-checksum-sha256": honest_but_unsigned}) == 403
+    assert await send(browser, upload, other, headers={"x-amz-checksum-sha256": honest_but_unsigned}) == 403
     assert await storage.head(KEY) is None
 
 
@@ -219,7 +223,7 @@ async def test_deleting_twice_is_no_error(storage: Storage) -> None:
 
 async def test_a_missing_bucket_ends_the_start(settings: Settings) -> None:
     """The line names the bucket and the settings."""
-    with pytest.raises(Unavailable, match="no-such-bucket.*DARKROOM_S3"):
+    with pytest.raises(Unavailable, match=r"no-such-bucket.*DARKROOM_S3"):
         async with open_storage(settings.model_copy(update={"s3_bucket": "no-such-bucket"})):
             pass
 

@@ -55,14 +55,22 @@ def at_fault() -> Iterator[None]:
         ) from error
 
 
-def open_image(path: Path) -> Image.Image:
+def detect(path: Path) -> SourceFormat:
+    """What the file is, by its content.
+
+    Raises:
+        Rejection: it is no image that is taken.
+    """
+    with path.open("rb") as file:
+        return sniff(file.read(HEAD))
+
+
+def open_image(path: Path, detected: SourceFormat) -> Image.Image:
     """The file, its header read and nothing decoded.
 
     Raises:
-        Rejection: it is no image that is taken, or its header is broken.
+        Rejection: its header is broken.
     """
-    with path.open("rb") as file:
-        detected = sniff(file.read(HEAD))
     with at_fault():
         return Image.open(path, formats=[detected.value])
 

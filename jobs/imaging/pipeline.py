@@ -6,12 +6,11 @@ from pathlib import Path
 from PIL import Image
 
 from jobs.imaging.colour import to_eight_bits, to_srgb
-from jobs.imaging.decode import admit, at_fault, decode, inspect, open_image
+from jobs.imaging.decode import admit, at_fault, decode, detect, inspect, open_image
 from jobs.imaging.encode import encode
 from jobs.imaging.messages import Inspected, RenditionMade, Step
 from jobs.imaging.placeholder import placeholder
 from jobs.imaging.sizes import Rendition, chain, plan, shrink
-from jobs.imaging.sniff import SourceFormat
 from jobs.presets import Preset
 
 _UPRIGHT = {
@@ -34,8 +33,9 @@ def develop(source: Path, preset: Preset, out: Path) -> Iterator[Step]:
     Raises:
         Rejection: the file is at fault.
     """
-    with open_image(source) as image:
-        header = inspect(image, SourceFormat("JPEG" if image.format == "MPO" else image.format))
+    detected = detect(source)
+    with open_image(source, detected) as image:
+        header = inspect(image, detected)
         admit(header, preset)
         yield Inspected(
             format=header.format.lower(),
