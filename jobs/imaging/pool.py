@@ -1,159 +1,165 @@
-"""The parent's side of developing: a fixed number of warm children, each of which can be killed alone.
+"""The pool: children that develop, one file each at a time; one that dies takes nobody with it.
 
-This is our own rather than a library's pool, because what a child makes is told as soon as it is there,
-so that storing one rendition overlaps encoding the next; because a process that was exec'd anew holds
-none of the parent's secrets and sockets; and because asyncio owns the pipes, without threads that poll.
+Written here rather than taken from a library of process pools, because messages stream out while the child
+still works, so that storing overlaps encoding; and because a child that is executed afresh, not forked,
+holds none of the parent's secrets and sockets.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import structlog
 
 from jobs.errors import ProblemCode, Rejection, Unavailable
-from jobs.imaging.handle import Child
-from jobs.imaging.messages import Finished, Message, Refused, Task
+from jobs.imaging.messages import ANSWER, Finished, Message, Refused, Task
 from jobs.presets import Preset
 
 log = structlog.get_logger(__name__)
 
-MEMORY = 3 << 29  # bytes of address space for one child: 1.5 GiB
+MEMORY = 3 * 2**29  # bytes of address space for a child: 1.5 GiB
+MAX_TASKS = 200  # after which a child is replaced, whatever it may have leaked
+
+
+class _Child:
+    """A process that waits for tasks."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        questions: asyncio.StreamWriter,
+        answers: asyncio.StreamReader,
+    ) -> None:
+        self.process = process
+        self.tasks = 0
+        self._questions = questions
+        self._answers = answers
+
+    @classmethod
+    async def start(cls, memory: int) -> Self:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "jobs.imaging.child", str(os.getpid()), str(memory),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,
+        )  # fmt: skip
+        if process.stdin is None or process.stdout is None:
+            raise OSError("a child without pipes")
+        return cls(process, process.stdin, process.stdout)
+
+    async def ask(self, task: Task) -> None:
+        self.tasks += 1
+        self._questions.write(task.model_dump_json().encode() + b"\n")
+        await self._questions.drain()
+
+    async def answer(self) -> Message | Refused:
+        line = await self._answers.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return ANSWER.validate_json(line)
+
+    async def end(self) -> None:
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):  # it was quicker
+                self.process.kill()
+        self._questions.close()
+        await self.process.wait()
 
 
 class DevelopingPool:
-    """Develops as many images at once as it has children; use it as an async context.
+    """`size` children, warm and waiting.
 
     Args:
-        size: how many children there are.
-        timeout: after how many seconds a task is ended, its child with it.
-        max_tasks: after how many tasks a child is replaced, lest it leak.
-        memory: how many bytes of address space a child may use.
+        timeout: seconds of wall time that one file may take.
+        max_tasks: files after which a child is replaced.
+        memory: bytes of address space for each child.
     """
 
     def __init__(
-        self, size: int = 2, *, timeout: float = 25.0, max_tasks: int = 200, memory: int = MEMORY
+        self, size: int, *, timeout: float, max_tasks: int = MAX_TASKS, memory: int = MEMORY
     ) -> None:
         self._size = size
         self._timeout = timeout
         self._max_tasks = max_tasks
         self._memory = memory
-        self._open = False
-        self._children: set[Child] = set()
-        # A place without a child is one whose child could not be started: the next task tries again.
-        self._places: asyncio.Queue[Child | None] = asyncio.Queue()
-        self._background: set[asyncio.Task[None]] = set()
+        self._children: set[_Child] = set()
+        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
+        self._replacing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._open = True
-        await asyncio.gather(*(self._fill_place() for _ in range(self._size)))
+        await asyncio.gather(*(self._start() for _ in range(self._size)))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._open = False
-        while self._background:
-            for child in self._children:
-                child.kill()
-            await asyncio.wait(self._background)
-        for child in self._children:
-            child.kill()
-        await asyncio.gather(*(child.reaped() for child in self._children))
-        self._children.clear()
-        self._places.put_nowait(None)  # whoever waits for a place learns that there is none
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._replacing:
+            task.cancel()
+        await asyncio.gather(*self._replacing, return_exceptions=True)
+        await asyncio.gather(*(child.end() for child in self._children))
 
     @property
-    def pids(self) -> tuple[int, ...]:
+    def pids(self) -> set[int]:
         """The process ids of the children that live."""
-        return tuple(child.pid for child in self._children if child.alive)
+        return {child.process.pid for child in self._children}
 
     async def develop(self, source: Path, preset: Preset, out: Path) -> AsyncGenerator[Message, None]:
-        """Develop the file `source` into the folder `out`; tell each thing once it is there.
+        """Tell what comes out as soon as it lies in `out`; `Finished` is last.
 
-        `Inspected` comes first, `Finished` last. Waits for a child if all are busy. A caller who stops
-        early ends the work: its child is killed, the others are not touched.
+        Whoever stops listening ends the work.
 
         Raises:
-            Rejection: the file is at fault; `TOO_COSTLY` where it took too long.
-            Unavailable: the child died, none could be started, or the pool is closed.
+            Rejection: the file is at fault, or took too long.
+            Unavailable: the child died.
         """
-        child = await self._take()
-        task = Task(source=source.absolute(), preset=preset, out=out.absolute())
-        overdue = asyncio.get_running_loop().call_later(self._timeout, lambda: child.kill(overdue=True))
-        at_rest = False
+        child = await self._idle.get()
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        fit = False
         try:
-            await child.give(task)
-            while not isinstance(message := await child.answer(), Finished | Refused):
+            await child.ask(Task(source=source, preset=preset, out=out))
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    message = await child.answer()
+                if isinstance(message, Refused):
+                    fit = True
+                    raise Rejection(message.code, message.message)
+                fit = isinstance(message, Finished)
                 yield message
-            at_rest = True
-        except Unavailable:
-            if child.overdue:
-                raise Rejection(
-                    ProblemCode.TOO_COSTLY, f"Developing the image took longer than {self._timeout:g} s."
-                ) from None
-            raise
+                if fit:
+                    return
+        except TimeoutError:
+            raise Rejection(
+                ProblemCode.TOO_COSTLY, f"Developing it takes more than {self._timeout:g} seconds."
+            ) from None
+        except (EOFError, ConnectionError, ValueError) as error:
+            raise Unavailable("The process that developed it died.") from error
         finally:
-            overdue.cancel()
-            self._give_back(child, at_rest=at_rest)
-        if isinstance(message, Refused):
-            raise Rejection(message.code, message.message)
-        yield message
+            if fit and child.tasks < self._max_tasks:
+                self._idle.put_nowait(child)
+            else:
+                self._replace(child)
 
-    async def _take(self) -> Child:
-        """A living child that is nobody else's."""
-        place = await self._places.get()
-        if place is not None and place.alive and self._open:
-            return place
-        try:
-            if not self._open:
-                raise Unavailable("The pool of developing processes is closed.")
-            if place is not None:
-                log.warning("an idle developing child had died", pid=place.pid)
-                self._bury(place)
-            return await self._start()
-        except OSError as error:
-            self._places.put_nowait(None)
-            raise Unavailable("No process to develop the image could be started.") from error
-        except BaseException:
-            self._places.put_nowait(None)
-            raise
-
-    def _give_back(self, child: Child, *, at_rest: bool) -> None:
-        if at_rest and child.alive and child.tasks < self._max_tasks:
-            self._places.put_nowait(child)
-            return
-        child.kill()
-        if self._open:
-            self._bury(child)
-            self._run(self._fill_place())
-        else:
-            self._places.put_nowait(None)
-
-    def _bury(self, child: Child) -> None:
-        async def bury() -> None:
-            await child.reaped()
-            self._children.discard(child)
-
-        self._run(bury())
-
-    async def _fill_place(self) -> None:
-        child: Child | None = None
-        try:
-            child = await self._start()
-        except OSError as error:
-            log.warning("a developing child could not be started", reason=repr(error))
-        finally:
-            self._places.put_nowait(child)
-
-    async def _start(self) -> Child:
-        child = await Child.start(self._memory)
+    async def _start(self) -> None:
+        child = await _Child.start(self._memory)
         self._children.add(child)
-        return child
+        self._idle.put_nowait(child)
 
-    def _run(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _replace(self, child: _Child) -> None:
+        """End a child and start another, while others work on."""
+
+        async def work() -> None:
+            await child.end()
+            self._children.discard(child)
+            while True:
+                try:
+                    return await self._start()
+                except OSError as error:
+                    log.warning("a child could not be started", reason=str(error))
+                    await asyncio.sleep(1)
+
+        task = asyncio.create_task(work())
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
