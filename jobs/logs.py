@@ -21,7 +21,7 @@ def configure_logs(settings: Settings) -> None:
     renderers: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
         if as_json
-        else [structlog.dev.ConsoleRenderer()]
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[
@@ -44,5 +44,5 @@ def configure_logs(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     # Their every call is of no interest; what fails they say louder.
-    for name in ("botocore", "aiobotocore", "httpx", "arq", "pymongo", "urllib3"):
+    for name in ("botocore", "aiobotocore", "httpx", "arq", "pymongo", "urllib3", "uvicorn"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

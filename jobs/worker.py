@@ -75,6 +75,12 @@ class Worker(ArqWorker):
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
+    async def finish(self) -> None:
+        """End what still runs, so that nobody uses services that are about to be closed."""
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
     async def _listen(self) -> None:
         async with aclosing(listen(self.pool, self._channel)) as messages:
             async for _ in messages:
@@ -114,7 +120,11 @@ async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worke
         open_redis(settings) as redis,
         DevelopingPool(settings.worker_concurrency, timeout=settings.develop_seconds) as pool,
     ):
-        yield Worker(redis, services, pool, **options)
+        worker = Worker(redis, services, pool, **options)
+        try:
+            yield worker
+        finally:
+            await worker.finish()
 
 
 async def run_worker(settings: Settings) -> None:
@@ -123,4 +133,3 @@ async def run_worker(settings: Settings) -> None:
         log.info("working", concurrency=settings.worker_concurrency)
         with suppress(asyncio.CancelledError):  # how arq's signal handler ends it
             await worker.async_run()
-        await worker.close()

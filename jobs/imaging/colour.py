@@ -5,6 +5,9 @@ import io
 from PIL import Image, ImageCms
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_LEVELS = range(0, 256, 51)
+_PROBE = Image.new("RGB", (len(_LEVELS) ** 3, 1))
+_PROBE.putdata([(red, green, blue) for red in _LEVELS for green in _LEVELS for blue in _LEVELS])
 _WITH_ALPHA = {"RGBA": "RGB", "LA": "L", "PA": "RGB", "La": "L", "RGBa": "RGB"}
 
 
@@ -12,15 +15,23 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     """A mode that can be resized faithfully: palettes become colours, wide samples eight bits."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode.startswith("I"):  # 16 bits of grey: the upper eight, where `convert` would clip
-        return image.convert("I").point(lambda value: value * (255 / 65_535)).convert("L")
+    if image.mode.startswith("I"):
+        return _divided(image)
     if image.mode == "F":
         return image.convert("L")
-    if image.mode in ("RGB", "L") and "transparency" in image.info:
-        return image.convert("RGBA")
-    return image
+    if image.mode in ("RGB", "L", "1") and "transparency" in image.info:
+        return image.convert("RGBA" if image.mode == "RGB" else "LA")
+    return image.convert("L") if image.mode == "1" else image
+
+
+def _divided(image: Image.Image) -> Image.Image:
+    """16 bits of grey as eight; Pillow's own conversion clips."""
+    wide = image.convert("I")
+    grey = wide.point([round(value / 257) for value in range(65_536)], "L")
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return grey
+    return Image.merge("LA", (grey, wide.point([255 * (value != clear) for value in range(65_536)], "L")))
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -41,15 +52,25 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _by_profile(colours: Image.Image, profile: bytes) -> Image.Image | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if colours.mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
-            return colours
-        return ImageCms.profileToProfile(
-            colours,
+        transform = ImageCms.buildTransform(
             source,
             _SRGB,
+            colours.mode,
+            "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
+        if colours.mode == "RGB" and _changes_nothing(transform):
+            return colours
+        return ImageCms.applyTransform(colours, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None  # broken, or made for other channels than the image has
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether the profile is sRGB, as most are: told by colours all over RGB, since names lie."""
+    converted = ImageCms.applyTransform(_PROBE, transform)
+    if converted is None:
+        return False
+    pairs = zip(_PROBE.tobytes(), converted.tobytes(), strict=True)
+    return all(abs(before - after) <= 1 for before, after in pairs)

@@ -1,6 +1,7 @@
 """Decode: open a file with the one decoder that its content names, and read as much as is needed."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,10 +42,13 @@ def at_fault() -> Iterator[None]:
     """Blame the file for whatever its decoding raises.
 
     Broken files have raised OSError, SyntaxError, TypeError, ValueError, IndexError, KeyError, EOFError
-    and struct.error, so any exception is one; running out of memory is a matter of cost.
+    and struct.error, so any exception is one; running out of memory is a matter of cost. What Pillow has
+    to say about odd files is of no interest.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except Rejection:
         raise
     except MemoryError:

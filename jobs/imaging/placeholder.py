@@ -8,15 +8,16 @@ from PIL import Image
 from jobs.imaging.messages import PlaceholderMade
 
 _SIDE = 100  # pixels; the most that a thumbhash is made from
+_WAVES = 8  # pixels; it describes a side by up to seven waves, which fewer would turn into wrong colours
 _COLOURS = 8
 _OPAQUE = 128  # alpha from which a pixel counts for the colour
 
 
 def placeholder(picture: Image.Image) -> PlaceholderMade:
     """The thumbhash and the dominant colour of a picture in `RGB` or `RGBA`."""
-    small = picture.copy()
-    small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-    small = small.convert("RGBA")
+    scale = min(1.0, _SIDE / max(picture.size))
+    width, height = (max(_WAVES, round(side * scale)) for side in picture.size)
+    small = picture.resize((width, height), Image.Resampling.BOX).convert("RGBA")
     thumbhash = bytes(rgba_to_thumb_hash(small.width, small.height, small.tobytes()))
     return PlaceholderMade(
         thumbhash=base64.b64encode(thumbhash).decode(), dominant_color=dominant_color(small)

@@ -90,12 +90,14 @@ class DevelopingPool:
         self._children: set[_Child] = set()
         self._idle: asyncio.Queue[_Child] = asyncio.Queue()
         self._replacing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         await asyncio.gather(*(self._start() for _ in range(self._size)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._closed = True
         for task in self._replacing:
             task.cancel()
         await asyncio.gather(*self._replacing, return_exceptions=True)
@@ -153,7 +155,7 @@ class DevelopingPool:
         async def work() -> None:
             await child.end()
             self._children.discard(child)
-            while True:
+            while not self._closed:
                 try:
                     return await self._start()
                 except OSError as error:

@@ -25,7 +25,8 @@ class SourceFormat(StrEnum):
 _KNOWN_BUT_NOT_TAKEN = {
     b"II*\x00": "TIFF",
     b"MM\x00*": "TIFF",
-    b"BM": "BMP",
+    b"II+\x00": "TIFF",
+    b"MM\x00+": "TIFF",
     b"8BPS": "Photoshop",
     b"\x00\x00\x01\x00": "icon",
     b"\xff\x0a": "JPEG XL",
@@ -70,7 +71,9 @@ def _other(head: bytes) -> str | None:
     for magic, name in _KNOWN_BUT_NOT_TAKEN.items():
         if head.startswith(magic):
             return name
+    if head.startswith(b"BM") and head[6:10] == bytes(4):  # two letters alone begin many a text
+        return "BMP"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
+    if text.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text and b"<html" not in text:
         return "SVG"
     return None
