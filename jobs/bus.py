@@ -23,6 +23,7 @@ class RedisBus:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
+        self._url = settings.redis_url
         self._channel = f"{settings.namespace}:changes"
 
     async def publish(self, image: Image) -> None:
@@ -33,7 +34,7 @@ class RedisBus:
             log.warning("a change was not announced", image=image.id, reason=repr(error))
 
     async def changes(self) -> AsyncIterator[ImageChange | None]:
-        async with aclosing(listen(self._redis, self._channel)) as messages:
+        async with aclosing(listen(self._url, self._channel)) as messages:
             async for message in messages:
                 if message is None:
                     yield None
@@ -44,14 +45,16 @@ class RedisBus:
                     log.warning("a message on the bus makes no sense", channel=self._channel)
 
 
-async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | None, None]:
+async def listen(url: str, channel: str) -> AsyncGenerator[bytes | None, None]:
     """Every message on `channel`, without end; None whenever the listening begins anew.
 
-    A connection that breaks, or that is silent and does not answer a ping, is replaced.
+    A connection that breaks, or that is silent and does not answer a ping, is replaced. It is one of its
+    own, without a timeout on the socket: silence is its normal state, and before Python 3.12 a timeout
+    of `asyncio.wait_for`, which the client uses then, can swallow a cancellation.
     """
     while True:
         try:
-            async with redis.pubsub() as pubsub:
+            async with Redis.from_url(url, socket_connect_timeout=5) as redis, redis.pubsub() as pubsub:
                 await pubsub.subscribe(channel)
                 pinged = False
                 while True:

@@ -42,7 +42,8 @@ class Service:
             return
         self.process.terminate()
         try:
-            await asyncio.wait_for(self.process.wait(), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await self.process.wait()
         except TimeoutError:
             self.process.kill()
             await self.process.wait()

@@ -40,7 +40,8 @@ class Worker(ArqWorker):
     def __init__(self, redis: ArqRedis, services: Services, developer: Developer, **options: Any) -> None:
         settings = services.settings
         self._wake_up = asyncio.Event()
-        self._channel = wake_channel(settings)
+        self._stopped = False
+        self._url, self._channel = settings.redis_url, wake_channel(settings)
         super().__init__(
             functions=[func(_develop, name=DEVELOP, timeout=LEASE, max_tries=_TRIES)],
             cron_jobs=[cron(_sweep, name="sweep", second=_SWEEP_AT, timeout=LEASE, max_tries=1)],
@@ -57,23 +58,31 @@ class Worker(ArqWorker):
             log_results=False,
             **options,
         )
+        self.on_stop = lambda _: self.stop()
 
     async def main(self) -> None:
         """Start what waits whenever there may be something to start."""
         self.ctx["redis"] = self.pool
         listening = asyncio.create_task(self._listen())
         try:
-            while True:
+            while not self._stopped:
                 self._wake_up.clear()
                 try:
                     await self._poll_iteration()
                 except (RedisError, OSError) as error:
                     log.warning("the queue does not answer", reason=repr(error))
                 with suppress(TimeoutError):  # then it is time to poll
-                    await asyncio.wait_for(self._wake_up.wait(), _POLL)
+                    async with asyncio.timeout(_POLL):
+                        await self._wake_up.wait()
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Take no more jobs. A cancellation alone can be swallowed by the Redis client."""
+        self.allow_pick_jobs = False
+        self._stopped = True
+        self._wake_up.set()
 
     async def finish(self) -> None:
         """End what still runs, so that nobody uses services that are about to be closed."""
@@ -82,7 +91,7 @@ class Worker(ArqWorker):
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
     async def _listen(self) -> None:
-        async with aclosing(listen(self.pool, self._channel)) as messages:
+        async with aclosing(listen(self._url, self._channel)) as messages:
             async for _ in messages:
                 self._wake_up.set()
 

@@ -1,8 +1,9 @@
 """The whole of Darkroom in one process, on real services: what end-to-end tests talk to."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,9 @@ async def running_system(
         services = await stack.enter_async_context(open_services(settings))
         listener = stack.enter_context(listen_on("127.0.0.1", 0))
         server = create_server(services)
-        await stack.enter_async_context(_task(server.serve(sockets=[listener]), stop=server))
+        await stack.enter_async_context(
+            _task(server.serve(sockets=[listener]), lambda: server.handle_exit(signal.SIGTERM, None))
+        )
         if worker:
             await stack.enter_async_context(working(settings))
         if events:
@@ -61,23 +64,21 @@ async def running_system(
 @asynccontextmanager
 async def working(settings: Settings) -> AsyncIterator[None]:
     """A worker that develops what comes."""
-    async with open_worker(settings, handle_signals=False) as worker, _task(worker.async_run()):
+    async with open_worker(settings, handle_signals=False) as worker, _task(worker.async_run(), worker.stop):
         yield
 
 
 @asynccontextmanager
-async def _task(work: Any, stop: Any = None) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work)
+async def _task(
+    work: Coroutine[Any, Any, None], stop: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        if stop is not None:
-            stop.should_exit = True
-        else:
-            task.cancel()
-        outcome = (await asyncio.gather(task, return_exceptions=True))[0]
-        if isinstance(outcome, Exception):
-            raise outcome
+        (stop or task.cancel)()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def until(condition: Any, *, within: float = 20.0) -> Any:

@@ -230,7 +230,7 @@ async def test_a_subscriber_in_the_middle_sees_the_state_and_then_the_end(settin
         image_id = await uploaded(system, a_photo())
 
         async def is_uploaded() -> bool:
-            return (await the_image(system, image_id))["status"] == "UPLOADED"
+            return bool((await the_image(system, image_id))["status"] == "UPLOADED")
 
         await until(is_uploaded)
         async with aclosing(system.client.updates([image_id])) as updates:

@@ -13,9 +13,6 @@ from jobs.errors import ProblemCode, Rejection
 from jobs.imaging.sniff import HEAD, SourceFormat, sniff
 from jobs.presets import Preset
 
-# The preset's limits decide, before anything is decoded; Pillow's own would warn or raise on top of them.
-Image.MAX_IMAGE_PIXELS = None
-
 
 class Header(NamedTuple):
     """What is known before decoding. Width and height are in pixels, as stored."""
@@ -51,6 +48,8 @@ def at_fault() -> Iterator[None]:
             yield
     except Rejection:
         raise
+    except Image.DecompressionBombError:
+        raise Rejection(ProblemCode.TOO_MANY_PIXELS, "It has more pixels than are taken.") from None
     except MemoryError:
         raise Rejection(ProblemCode.TOO_COSTLY, "Decoding it takes more memory than an image may.") from None
     except Exception as error:
@@ -69,47 +68,65 @@ def detect(path: Path) -> SourceFormat:
         return sniff(file.read(HEAD))
 
 
-def open_image(path: Path, detected: SourceFormat) -> Image.Image:
+def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Image:
     """The file, its header read and nothing decoded.
 
     Raises:
-        Rejection: its header is broken.
+        Rejection: its header is broken, or speaks of too many pixels.
     """
+    # To open a WebP is to allocate its canvas, so Pillow must know the limit; it lets twice as many pass.
+    Image.MAX_IMAGE_PIXELS = (preset.max_pixels + 1) // 2
     with at_fault():
         return Image.open(path, formats=[detected.value])
 
 
+def admit(image: Image.Image, detected: SourceFormat, preset: Preset) -> None:
+    """Let pass what is within the preset's limits.
+
+    Raises:
+        Rejection: it has too many pixels or frames, or is broken.
+    """
+    pixels = image.width * image.height
+    if pixels > preset.max_pixels:
+        raise Rejection(
+            ProblemCode.TOO_MANY_PIXELS, f"It has {pixels} pixels; at most {preset.max_pixels} are taken."
+        )
+    frames = _frame_count(image, detected)
+    if frames > preset.max_frames:
+        raise Rejection(
+            ProblemCode.TOO_COSTLY, f"It has {frames} frames; at most {preset.max_frames} are taken."
+        )
+
+
 def inspect(image: Image.Image, detected: SourceFormat) -> Header:
-    """What the header says.
+    """What the file says of an image that was admitted.
 
     Raises:
         Rejection: it is broken.
     """
     with at_fault():
-        # A JPEG with several pictures (MPO, gain maps) has one that counts: the first.
-        frames = 1 if detected is SourceFormat.JPEG else getattr(image, "n_frames", 1)
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        if not isinstance(orientation, int) or not 1 <= orientation <= 8:
-            orientation = 1
-        return Header(detected, image.width, image.height, frames, orientation)
+        if detected is SourceFormat.PNG and "exif" not in image.info:
+            image.load()  # it may stand behind the pixels: why limits are checked before
+    frames = _frame_count(image, detected)
+    return Header(detected, image.width, image.height, frames, _orientation(image))
 
 
-def admit(header: Header, preset: Preset) -> None:
-    """Let pass what is within the preset's limits.
+def _frame_count(image: Image.Image, detected: SourceFormat) -> int:
+    # A JPEG with several pictures (MPO, gain maps) has one that counts: the first.
+    with at_fault():
+        return 1 if detected is SourceFormat.JPEG else int(getattr(image, "n_frames", 1))
 
-    Raises:
-        Rejection: it has too many pixels or frames.
-    """
-    pixels = header.width * header.height
-    if pixels > preset.max_pixels:
-        raise Rejection(
-            ProblemCode.TOO_MANY_PIXELS, f"It has {pixels} pixels; at most {preset.max_pixels} are taken."
-        )
-    if header.frame_count > preset.max_frames:
-        raise Rejection(
-            ProblemCode.TOO_COSTLY,
-            f"It has {header.frame_count} frames; at most {preset.max_frames} are taken.",
-        )
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's; metadata that cannot be read does not make a picture that can be worthless."""
+    exif = Image.Exif()
+    try:
+        with at_fault():
+            exif.load(image.info.get("exif", b""))
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+    except Rejection:
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def decode(image: Image.Image, header: Header, width: int) -> None:

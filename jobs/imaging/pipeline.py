@@ -34,9 +34,9 @@ def develop(source: Path, preset: Preset, out: Path) -> Iterator[Step]:
         Rejection: the file is at fault.
     """
     detected = detect(source)
-    with open_image(source, detected) as image:
+    with open_image(source, detected, preset) as image:
+        admit(image, detected, preset)
         header = inspect(image, detected)
-        admit(header, preset)
         yield Inspected(
             format=header.format.lower(),
             content_type=header.format.content_type,

@@ -157,10 +157,12 @@ class DevelopingPool:
             self._children.discard(child)
             while not self._closed:
                 try:
-                    return await self._start()
+                    await self._start()
                 except OSError as error:
                     log.warning("a child could not be started", reason=str(error))
                     await asyncio.sleep(1)
+                else:
+                    return
 
         task = asyncio.create_task(work())
         self._replacing.add(task)

@@ -74,6 +74,10 @@ def _other(head: bytes) -> str | None:
     if head.startswith(b"BM") and head[6:10] == bytes(4):  # two letters alone begin many a text
         return "BMP"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text and b"<html" not in text:
+    if (
+        text.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype svg"))
+        and b"<svg" in text
+        and b"<html" not in text
+    ):
         return "SVG"
     return None

@@ -1,0 +1,61 @@
+"""ICC profiles, made from their definition so that tests know what they mean."""
+
+import struct
+
+D50 = (0.9642, 1.0, 0.8249)
+# The primaries of Display P3 as XYZ, adapted to D50.
+P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
+
+
+def rgb_profile(primaries: tuple[tuple[float, float, float], ...] = P3, gamma: float = 2.2) -> bytes:
+    """A display with these primaries (XYZ under D50) and one gamma for all channels."""
+    tags = {b"wtpt": _xyz(D50)}
+    for name, primary in zip((b"r", b"g", b"b"), primaries, strict=True):
+        tags[name + b"XYZ"] = _xyz(primary)
+        tags[name + b"TRC"] = _gamma(gamma)
+    return _profile(b"mntr", b"RGB ", b"XYZ ", tags)
+
+
+def grey_profile(gamma: float = 1.0) -> bytes:
+    """Shades of grey with this gamma; 1.0 is linear light."""
+    return _profile(b"mntr", b"GRAY", b"XYZ ", {b"wtpt": _xyz(D50), b"kTRC": _gamma(gamma)})
+
+
+def odd_cmyk_profile() -> bytes:
+    """A press whose cyan ink is red: nothing but the profile could say so. Other inks print black."""
+    paper, red, black = (255, 128, 128), (139, 209, 198), (0, 128, 128)  # Lab, as bytes
+    # The table runs over C, M, Y, K with K the fastest; only "no ink" and "cyan alone" differ.
+    grid = [paper, *[black] * 7, red, *[black] * 7]
+    ramp = bytes(range(256))
+    identity = b"".join(_fixed(float(row == column)) for row in range(3) for column in range(3))
+    table = (
+        b"mft1\0\0\0\0\x04\x03\x02\0" + identity + ramp * 4 + b"".join(bytes(lab) for lab in grid) + ramp * 3
+    )
+    return _profile(b"prtr", b"CMYK", b"Lab ", {b"wtpt": _xyz(D50), b"A2B0": table})
+
+
+def _profile(device: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    text = b"text\0\0\0\0made by a test\0"
+    description = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(8 + 3 + 67)
+    tags = {b"desc": description, b"cprt": text, **tags}
+    directory, data = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        directory += name + struct.pack(">II", start + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    header = struct.pack(">I4sI4s4s4s", start + len(data), b"\0\0\0\0", 0x02400000, device, space, connection)
+    header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp"
+    header = header.ljust(68, b"\0") + b"".join(map(_fixed, D50))
+    return header.ljust(128, b"\0") + directory + data
+
+
+def _fixed(value: float) -> bytes:
+    return struct.pack(">i", round(value * 65_536))
+
+
+def _xyz(value: tuple[float, float, float]) -> bytes:
+    return b"XYZ \0\0\0\0" + b"".join(map(_fixed, value))
+
+
+def _gamma(value: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256)) + b"\0\0"

@@ -1,0 +1,134 @@
+"""Colors come out as they were meant."""
+
+import pytest
+from PIL import Image, ImageCms
+
+from tests.imaging import samples
+from tests.imaging.conftest import Develop
+from tests.imaging.profiles import P3, grey_profile, odd_cmyk_profile, rgb_profile
+
+# From XYZ under D50 to linear sRGB: the rows of the inverse of its adapted primaries.
+_TO_SRGB = (
+    (3.1338561, -1.6168667, -0.4906146),
+    (-0.9787684, 1.9161415, 0.0334540),
+    (0.0719453, -0.2289914, 1.4052427),
+)
+
+
+def _encoded(linear: float) -> int:
+    linear = min(max(linear, 0.0), 1.0)
+    return round(255 * (12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055))
+
+
+def _p3_in_srgb(color: tuple[int, int, int]) -> tuple[int, ...]:
+    light = [(value / 255) ** 2.2 for value in color]
+    xyz = [sum(light[i] * P3[i][axis] for i in range(3)) for axis in range(3)]
+    return tuple(_encoded(sum(a * b for a, b in zip(row, xyz, strict=True))) for row in _TO_SRGB)
+
+
+def _color(developed: Develop, source: bytes) -> tuple[int, ...]:
+    color = developed(source).largest.convert("RGB").getpixel((32, 32))
+    assert isinstance(color, tuple)
+    return color
+
+
+def _close(color: tuple[int, ...], expected: tuple[int, ...], *, within: int = 4) -> bool:
+    return all(abs(a - b) <= within for a, b in zip(color, expected, strict=True))
+
+
+@pytest.mark.parametrize("color", [(200, 120, 80), (90, 140, 100), (128, 128, 128), (60, 60, 160)])
+@pytest.mark.parametrize("format_", ["png", "jpeg", "webp", "avif"])
+def test_display_p3_becomes_srgb(developed: Develop, color: tuple[int, int, int], format_: str) -> None:
+    """By the numbers of the profile, in every format that carries one."""
+    source = samples.flat(color, "RGB", format_, icc_profile=rgb_profile(), quality=100)
+    assert _close(_color(developed, source), _p3_in_srgb(color))
+
+
+def test_srgb_stays_as_it_is(developed: Develop) -> None:
+    """With its profile or without."""
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (None, icc):
+        assert _close(_color(developed, samples.flat((200, 120, 80), icc_profile=profile)), (200, 120, 80))
+
+
+def test_a_profile_is_believed_for_its_numbers_not_for_its_name(developed: Develop) -> None:
+    """Display P3 that calls itself sRGB is Display P3."""
+    icc = rgb_profile().replace(b"test\0", b"sRGB\0")
+    assert _close(
+        _color(developed, samples.flat((200, 120, 80), icc_profile=icc)), _p3_in_srgb((200, 120, 80))
+    )
+
+
+@pytest.mark.parametrize(
+    "icc", [b"no profile at all", rgb_profile()[:200], grey_profile(), odd_cmyk_profile()]
+)
+def test_a_profile_that_makes_no_sense_is_ignored(developed: Develop, icc: bytes) -> None:
+    """Broken, cut short, or for other colors than the image has."""
+    assert _close(_color(developed, samples.flat((200, 120, 80), icc_profile=icc)), (200, 120, 80))
+
+
+def test_grey_follows_its_profile(developed: Develop) -> None:
+    """Linear light of 55/255 is seen as 127."""
+    source = samples.flat(55, "L", icc_profile=grey_profile(gamma=1.0))
+    assert _close(_color(developed, source), (_encoded(55 / 255),) * 3)
+    assert _close(_color(developed, samples.flat(55, "L")), (55, 55, 55))
+
+
+def test_cmyk_is_understood_without_a_profile(developed: Develop) -> None:
+    """Cyan ink alone is cyan."""
+    source = samples.flat((255, 0, 0, 0), "CMYK", "jpeg", quality=100)
+    assert _close(_color(developed, source), (0, 255, 255))
+
+
+def test_cmyk_follows_its_profile(developed: Develop) -> None:
+    """Here "cyan" is the name of a red ink."""
+    source = samples.flat((255, 0, 0, 0), "CMYK", "jpeg", quality=100, icc_profile=odd_cmyk_profile())
+    assert _close(_color(developed, source), samples.RED, within=12)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, 0), (300, 1), (32_896, 128), (65_535, 255)])
+def test_16_bits_are_divided_not_clipped(developed: Develop, value: int, expected: int) -> None:
+    """A PNG may have 65536 shades."""
+    assert _close(_color(developed, samples.grey_16_bits(value)), (expected,) * 3, within=2)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_mode_of_png_is_understood(developed: Develop, mode: str) -> None:
+    """White is white."""
+    image = Image.new("RGBA", (64, 64), "white").convert("L" if mode == "I;16" else mode)
+    source = samples.grey_16_bits(65_535) if mode == "I;16" else samples.saved(image, "png")
+    made = developed(source).largest
+    assert made.mode == "RGB"
+    assert _close(_color(developed, source), (255, 255, 255))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        samples.half_clear("png"),
+        samples.half_clear("webp"),
+        samples.half_clear("avif"),
+        samples.palette(),
+    ],
+)
+def test_alpha_is_kept(developed: Develop, source: bytes) -> None:
+    """The left half is clear, the right half is not."""
+    made = developed(source).largest
+    assert made.mode == "RGBA"
+    alpha = made.getchannel("A")
+    assert (alpha.getpixel((10, 32)), alpha.getpixel((54, 32))) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        samples.flat(0, "1", transparency=0),
+        samples.flat(7, "L", transparency=7),
+        samples.flat((1, 2, 3), "RGB", transparency=(1, 2, 3)),
+        samples.grey_16_bits(700, transparency=700),
+    ],
+    ids=["1", "L", "RGB", "I;16"],
+)
+def test_a_color_may_stand_for_clear(developed: Develop, source: bytes) -> None:
+    """PNGs without alpha can name a color that is not seen."""
+    assert developed(source).largest.getchannel("A").getextrema() == (0, 0)

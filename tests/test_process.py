@@ -1,0 +1,267 @@
+"""One attempt at one image, whatever fails on the way."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import ProblemCode, Rejection, Unavailable
+from jobs.images import Image, Move, Source, Status
+from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
+from jobs.imaging.pool import DevelopingPool
+from jobs.ports import Services
+from jobs.presets import Preset, VariantFormat
+from jobs.process import LEASE, Developer, Processed, TryAgain, backoff, process
+from tests.records import NOON, a_lease, an_image
+from tests.test_ingest import state
+from tests.test_system import a_photo
+
+PHOTO = a_photo()
+
+
+@pytest.fixture(scope="module")
+async def pool() -> AsyncIterator[DevelopingPool]:
+    """A real child."""
+    async with DevelopingPool(1, timeout=20) as opened:
+        yield opened
+
+
+async def arrived(services: Services, body: bytes = PHOTO, **fields: object) -> Image:
+    """An UPLOADED image whose source is stored."""
+    image = an_image(status=Status.UPLOADED, byte_size=len(body), round=1, **fields)
+    await services.storage.write(image.source_key, body, content_type="image/jpeg")
+    stored = await services.storage.head(image.source_key)
+    assert stored is not None
+    source = Source(etag=stored.etag, byte_size=stored.byte_size)
+    image = image.model_copy(update={"source": source})
+    await services.catalog.add([image])
+    return image
+
+
+class Scripted:
+    """A developer that makes one variant, and then does what the test says."""
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self._then = then
+
+    async def develop(self, source: Path, preset: Preset, out: Path) -> AsyncGenerator[Message, None]:
+        """Tell of one variant."""
+        yield Inspected(format="jpeg", content_type="image/jpeg", width=2, height=1, frame_count=1)
+        yield PlaceholderMade(thumbhash="AA==", dominant_color="#000000")
+        path = out / f"{preset.variants[0].name}.webp"
+        path.write_bytes(source.read_bytes()[:10])
+        yield RenditionMade(
+            name=preset.variants[0].name,
+            format=VariantFormat.WEBP,
+            content_type="image/webp",
+            width=2,
+            height=1,
+            byte_size=10,
+            path=path,
+        )
+        outcome = self._then()
+        if asyncio.iscoroutine(outcome):
+            await outcome
+        yield Finished(seconds=0.5)
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    """Raise `error` when called."""
+
+    def then() -> None:
+        raise error
+
+    return then
+
+
+async def variants_in_store(services: Services) -> list[str]:
+    """The keys of every variant that is stored."""
+    return await services.storage.keys("variants/")
+
+
+async def test_a_photo_becomes_ready(services: Services, pool: DevelopingPool) -> None:
+    """Facts, placeholder and variants become visible together, and the lease is gone."""
+    image = await arrived(services)
+    assert await process(image.id, services, pool) is Processed.READY
+    after = await state(services, image)
+    assert (after.status, after.attempts, after.lease, after.due_at) == (Status.READY, 1, None, None)
+    assert (after.format, after.width, after.height) == ("jpeg", 500, 400)
+    assert after.placeholder is not None
+    assert after.develop_seconds is not None
+    assert sorted(await variants_in_store(services)) == sorted(variant.key for variant in after.variants)
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s not in {Status.UPLOADED, Status.PROCESSING}])
+async def test_an_image_that_is_not_waiting_is_let_alone(services: Services, status: Status) -> None:
+    """A doubled job, or one for what was meanwhile deleted, is a normal thing."""
+    image = an_image(status=status)
+    await services.catalog.add([image])
+    assert await process(image.id, services, Scripted()) is Processed.NOTHING
+    assert await state(services, image) == image
+
+
+async def test_a_job_for_nothing_is_let_alone(services: Services) -> None:
+    """The record is gone: so is the work."""
+    assert await process("img_unknown", services, Scripted()) is Processed.NOTHING
+
+
+async def test_an_image_in_other_hands_is_asked_for_later(services: Services) -> None:
+    """When the other's lease is over, not before."""
+    at = services.clock()
+    lease = a_lease(ends=at + timedelta(seconds=20))
+    image = an_image(status=Status.PROCESSING, lease=lease)
+    await services.catalog.add([image])
+    with pytest.raises(TryAgain) as again:
+        await process(image.id, replace(services, clock=lambda: at), Scripted())
+    assert again.value.after == timedelta(seconds=20)
+    later = replace(services, clock=lambda: at + timedelta(seconds=20))
+    assert await process(
+        image.id,
+        later,
+        Scripted(),
+    ) in {Processed.READY, Processed.FAILED}
+
+
+async def test_a_file_at_fault_is_rejected_at_once(services: Services) -> None:
+    """Once, with its code, and without litter."""
+    image = await arrived(services)
+    developer = Scripted(raising(Rejection(ProblemCode.DAMAGED_IMAGE, "Broken.")))
+    assert await process(image.id, services, developer) is Processed.REJECTED
+    after = await state(services, image)
+    assert after.status is Status.REJECTED
+    assert after.problem is not None
+    assert (after.problem.code, after.problem.retryable) == (ProblemCode.DAMAGED_IMAGE, False)
+    assert after.variants == ()
+    assert await variants_in_store(services) == []
+
+
+async def test_another_length_than_declared_is_rejected(services: Services, pool: DevelopingPool) -> None:
+    """Even by a store that let it pass."""
+    image = await arrived(services)
+    wrong = an_image(status=Status.UPLOADED, byte_size=7, source=image.source)
+    await services.catalog.add([wrong])
+    assert await process(wrong.id, services, pool) is Processed.REJECTED
+    problem = (await state(services, wrong)).problem
+    assert problem is not None
+    assert problem.code is ProblemCode.SIZE_MISMATCH
+
+
+async def test_other_bytes_than_declared_are_rejected(services: Services, pool: DevelopingPool) -> None:
+    """Even by a store that does not verify checksums."""
+    right = await arrived(services, sha256=hashlib.sha256(PHOTO).hexdigest())
+    wrong = await arrived(services, sha256="0" * 64)
+    assert await process(right.id, services, pool) is Processed.READY
+    assert await process(wrong.id, services, pool) is Processed.REJECTED
+    problem = (await state(services, wrong)).problem
+    assert problem is not None
+    assert problem.code is ProblemCode.CHECKSUM_MISMATCH
+
+
+@pytest.mark.parametrize("fault", [Unavailable("Away."), RuntimeError("A mistake of ours.")])
+async def test_our_own_fault_is_tried_again_and_then_failed(services: Services, fault: Exception) -> None:
+    """With more patience each time, and a record that stays and can be reprocessed."""
+    image = await arrived(services)
+    waits = []
+    for _ in range(services.settings.max_attempts - 1):
+        with pytest.raises(TryAgain) as again:
+            await process(image.id, services, Scripted(raising(fault)))
+        waits.append(again.value.after)
+    assert waits == sorted(set(waits))
+    assert await process(image.id, services, Scripted(raising(fault))) is Processed.FAILED
+    after = await state(services, image)
+    assert after.status is Status.FAILED
+    assert after.problem is not None
+    assert (after.problem.code, after.problem.retryable) == (ProblemCode.ATTEMPTS_EXHAUSTED, True)
+    assert await variants_in_store(services) == []
+
+
+async def test_a_second_attempt_need_not_wait_for_the_first_ones_lease(services: Services) -> None:
+    """Whoever gives up says so."""
+    image = await arrived(services)
+    with pytest.raises(TryAgain):
+        await process(image.id, services, Scripted(raising(Unavailable("Away."))))
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    assert (await state(services, image)).attempts == 2
+
+
+async def test_a_file_that_ends_its_worker_is_not_tried_for_ever(services: Services) -> None:
+    """Attempts that never came back count too."""
+    image = await arrived(services, attempts=services.settings.max_attempts)
+    assert await process(image.id, services, Scripted()) is Processed.FAILED
+
+
+async def test_a_source_that_is_gone_fails_at_once(services: Services) -> None:
+    """No number of attempts would bring it back."""
+    image = await arrived(services)
+    await services.storage.delete([image.source_key])
+    assert await process(image.id, services, Scripted()) is Processed.FAILED
+    problem = (await state(services, image)).problem
+    assert problem is not None
+    assert (problem.code, problem.retryable) == (ProblemCode.SOURCE_MISSING, False)
+
+
+async def test_a_source_that_was_replaced_is_not_taken_for_the_old_one(services: Services) -> None:
+    """The ETag that was pinned is the one that is developed."""
+    image = await arrived(services)
+    await services.storage.write(image.source_key, PHOTO[::-1], content_type="image/jpeg")
+    assert await process(image.id, services, Scripted()) is Processed.FAILED
+
+
+async def test_a_late_result_is_refused_and_leaves_nothing_behind(services: Services) -> None:
+    """Somebody else took the image while this worker was away, and finished first."""
+    image = await arrived(services)
+    future = replace(services, clock=lambda: services.clock() + 2 * LEASE)
+
+    async def overtake() -> None:
+        assert await process(image.id, future, Scripted()) is Processed.READY
+
+    assert await process(image.id, services, Scripted(overtake)) is Processed.NOTHING
+    after = await state(services, image)
+    assert after.attempts == 2
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
+
+
+async def test_an_image_deleted_meanwhile_stays_deleted(services: Services) -> None:
+    """And the variants that were just written go too."""
+    image = await arrived(services)
+
+    async def remove() -> None:
+        assert await services.catalog.move(image.id, Move.DELETE, at=NOON) is not None
+
+    assert await process(image.id, services, Scripted(remove)) is Processed.NOTHING
+    assert (await state(services, image)).status is Status.DELETED
+    assert await variants_in_store(services) == []
+
+
+async def test_a_worker_that_is_stopped_gives_its_image_back(services: Services) -> None:
+    """The next one need not wait for the lease to end."""
+    image = await arrived(services)
+    begun = asyncio.Event()
+
+    async def linger() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    developer: Developer = Scripted(linger)
+    attempt = asyncio.create_task(process(image.id, services, developer))
+    await begun.wait()
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+    assert await process(image.id, services, Scripted()) is Processed.READY
+
+
+async def test_an_unknown_preset_is_our_fault(services: Services) -> None:
+    """It was known when the upload was asked for; another configuration may know it again."""
+    image = await arrived(services, preset="of-yesterday")
+    with pytest.raises(TryAgain):
+        await process(image.id, services, Scripted())
+
+
+def test_patience_grows_and_has_an_end() -> None:
+    """Doubling, from one second to thirty."""
+    assert [backoff(attempt).total_seconds() for attempt in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
