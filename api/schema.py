@@ -114,12 +114,13 @@ class Query:
         ] = strawberry.UNSET,
     ) -> ImageConnection:
         """A page that stays where it is while images come and go."""
+        owner = info.context.owner
         if not 0 < first <= MAX_PAGE:
             raise InvalidInput(f"`first` is 1 to {MAX_PAGE}.")
         order = ports.ImageOrder[order_by.name] if order_by else ports.ImageOrder.NEWEST_FIRST
         chosen = filter.status if filter else None
         found = await info.context.services.catalog.page(
-            info.context.owner,
+            owner,
             first=first + 1,
             after=decode_cursor(after) if after else None,
             statuses=[Status[status.name] for status in chosen] if chosen else None,
@@ -147,6 +148,7 @@ class Mutation:
         input: Annotated[CreateUploadsInput, strawberry.argument(description="The files.")],
     ) -> CreateUploadsPayload:
         """One result for each file, in order."""
+        owner = info.context.owner
         if not input.files:
             raise InvalidInput("Ask for at least one file.")
         answers = await create_uploads(
@@ -160,7 +162,7 @@ class Mutation:
                 )
                 for file in input.files
             ],
-            owner=info.context.owner,
+            owner=owner,
             preset=_given(input.preset),
             idempotency_key=input.idempotency_key or None,
             services=info.context.services,
@@ -211,10 +213,11 @@ class Mutation:
         ],
     ) -> DeleteImagesPayload:
         """One result for each id, in order."""
+        owner = info.context.owner
         if len(ids) > MAX_DELETIONS:
             raise InvalidInput(f"At most {MAX_DELETIONS} images can be deleted at once.")
         return DeleteImagesPayload(
-            results=list(await asyncio.gather(*(_delete(info, image_id) for image_id in ids)))
+            results=list(await asyncio.gather(*(_delete(info, image_id, owner) for image_id in ids)))
         )
 
 
@@ -267,9 +270,9 @@ async def _visible(info: Info, image_id: str) -> Image | None:
     return Image.from_domain(found[image_id]) if image_id in found else None
 
 
-async def _delete(info: Info, image_id: str) -> Image | ImageNotFound:
+async def _delete(info: Info, image_id: str, owner: str) -> Image | ImageNotFound:
     try:
-        return Image.from_domain(await requests.delete(image_id, info.context.owner, info.context.services))
+        return Image.from_domain(await requests.delete(image_id, owner, info.context.services))
     except NotFound as error:
         return ImageNotFound.from_domain(image_id, error)
 

@@ -1,0 +1,297 @@
+"""The API as clients meet it: expected failures are data, faults are masked, strangers see nothing."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from structlog.testing import capture_logs
+
+from api.client import ApiError, Client
+from jobs.images import Status
+from jobs.settings import Settings
+from tests.records import NOON, an_image
+from tests.system import System, running_system
+from tests.test_system import COMPLETE, CREATE, IMAGE, a_photo, create
+
+TRANSPORT_WS = websockets.Subprotocol("graphql-transport-ws")
+
+
+@pytest.fixture
+async def system(settings: Settings) -> AsyncIterator[System]:
+    """The API alone: nobody works and nobody tells."""
+    async with running_system(settings, worker=False, events=False) as running:
+        yield running
+
+
+def codes(answer: dict[str, Any]) -> list[str]:
+    """The codes of top-level errors."""
+    return [error["extensions"]["code"] for error in answer["errors"]]
+
+
+async def results(system: System, *files: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
+    """What `createUploads` says of these files."""
+    whole = [{"filename": "a.jpg", "contentType": "image/jpeg", "byteSize": 3} | file for file in files]
+    answer = await system.execute(CREATE, input={"files": whole, **fields})
+    assert "errors" not in answer, answer
+    found: list[dict[str, Any]] = answer["data"]["createUploads"]["results"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        ({"byteSize": 0}, "EMPTY_FILE"),
+        ({"byteSize": -1}, "EMPTY_FILE"),
+        ({"byteSize": 2**31 - 1}, "FILE_TOO_LARGE"),
+        ({"contentType": "image/svg+xml"}, "UNSUPPORTED_TYPE"),
+        ({"contentType": "text/html"}, "UNSUPPORTED_TYPE"),
+        ({"contentType": ""}, "UNSUPPORTED_TYPE"),
+        ({"filename": ""}, "INVALID_FILENAME"),
+        ({"filename": "x" * 256}, "INVALID_FILENAME"),
+        ({"filename": "a\r\nX-Header: b"}, "INVALID_FILENAME"),
+        ({"sha256": "abc"}, "INVALID_CHECKSUM"),
+        ({"sha256": "g" * 64}, "INVALID_CHECKSUM"),
+        ({"metadata": [1]}, "INVALID_METADATA"),
+        ({"metadata": "text"}, "INVALID_METADATA"),
+        ({"metadata": {"x": "y" * 5_000}}, "INVALID_METADATA"),
+    ],
+)
+async def test_a_file_that_cannot_be_taken_is_told_so(
+    system: System, file: dict[str, Any], code: str
+) -> None:
+    """As data, beside the targets of the files that can."""
+    good, bad = await results(system, {}, file)
+    assert good["__typename"] == "UploadTarget"
+    assert (bad["__typename"], bad["code"]) == ("InvalidFile", code)
+    assert bad["message"]
+
+
+async def test_an_unknown_preset_is_told_with_those_that_are_known(system: System) -> None:
+    """So that a developer sees the slip."""
+    (result,) = await results(system, {}, preset="avatar")
+    assert result["code"] == "UNKNOWN_PRESET"
+    assert "default" in result["message"]
+
+
+async def test_what_is_kept_is_what_was_declared(system: System) -> None:
+    """Metadata, checksum and name come back as they were sent."""
+    sent = {"filename": "Ünï 😀 .jpg", "sha256": "AB" * 32, "metadata": {"album": 7, "tags": ["a", None]}}
+    (target,) = await results(system, sent)
+    query = "query ($id: ID!) { image(id: $id) { filename sha256 metadata preset } }"
+    image = (await system.execute(query, id=target["image"]["id"]))["data"]["image"]
+    assert image == sent | {"sha256": "ab" * 32, "preset": "default"}
+
+
+async def test_no_address_is_made_of_what_a_user_typed(system: System) -> None:
+    """The key of an object carries an id and nothing else."""
+    (target,) = await results(system, {"filename": "my-secret-holiday.jpg"})
+    assert "holiday" not in target["url"]
+
+
+async def test_more_files_than_allowed_are_told_so(settings: Settings) -> None:
+    """The first ones get their targets."""
+    few = settings.model_copy(update={"max_upload_files": 2})
+    async with running_system(few, worker=False, events=False) as system:
+        kinds = [result.get("code") for result in await results(system, {}, {}, {})]
+    assert kinds == [None, None, "TOO_MANY_FILES"]
+
+
+async def test_the_same_idempotency_key_gives_the_same_images(system: System) -> None:
+    """However often it is sent; with other files it is a conflict, and never a second image."""
+    files = [{"filename": "a.jpg"}, {"filename": "b.jpg"}]
+    first = await results(system, *files, idempotencyKey="holiday")
+    again = await results(system, *files, idempotencyKey="holiday")
+    assert [item["image"]["id"] for item in first] == [item["image"]["id"] for item in again]
+    other = await results(system, {"filename": "other.jpg"}, idempotencyKey="holiday")
+    assert other[0]["code"] == "CONFLICT"
+    assert len(await system.services.catalog.page("local", first=10)) == 2
+
+
+async def test_a_request_for_no_file_is_refused(system: System) -> None:
+    """With a code that a program can read."""
+    assert codes(await system.execute(CREATE, input={"files": []})) == ["INVALID_INPUT"]
+
+
+@pytest.mark.parametrize("image_id", ["img_unknown", "", "'; drop", "img_" + "0" * 32])
+async def test_an_unknown_id_is_null_or_not_found(system: System, image_id: str) -> None:
+    """Reading gives null; doing gives `ImageNotFound`; following an error with its code."""
+    assert (await system.execute(IMAGE, id=image_id))["data"] == {"image": None}
+    node = await system.execute("query ($id: ID!) { node(id: $id) { id } }", id=image_id)
+    assert node["data"] == {"node": None}
+    for name in ("completeUpload", "reprocessImage"):
+        query = f"mutation ($id: ID!) {{ {name}(id: $id) {{ __typename ... on Problem {{ code }} }} }}"
+        answer = (await system.execute(query, id=image_id))["data"][name]
+        assert answer == {"__typename": "ImageNotFound", "code": "NOT_FOUND"}
+    with pytest.raises(ApiError, match="no such image"):
+        await anext(system.client.updates([image_id]))
+
+
+async def test_an_image_that_is_under_way_cannot_be_reprocessed(system: System) -> None:
+    """A conflict, as data."""
+    target = await create(system, a_photo())
+    query = "mutation ($id: ID!) { reprocessImage(id: $id) { __typename ... on Problem { code message } } }"
+    answer = (await system.execute(query, id=target["image"]["id"]))["data"]["reprocessImage"]
+    assert (answer["__typename"], answer["code"]) == ("ImageConflict", "CONFLICT")
+    assert "PENDING" in answer["message"]
+
+
+async def test_a_hint_that_is_not_true_changes_nothing(system: System) -> None:
+    """The client said so; the store did not."""
+    target = await create(system, a_photo())
+    answer = await system.execute(COMPLETE, id=target["image"]["id"])
+    assert answer["data"]["completeUpload"] == {"__typename": "Image", "status": "PENDING"}
+
+
+async def test_images_are_listed_a_page_at_a_time(system: System) -> None:
+    """The newest first, or as asked; none twice, none left out."""
+    owned = [an_image(owner="local", created_at=NOON.replace(minute=n)) for n in range(5)]
+    done = an_image(owner="local", status=Status.READY, created_at=NOON.replace(minute=9))
+    await system.services.catalog.add([*owned, done, an_image(owner="somebody-else")])
+    query = """
+    query ($after: String, $filter: ImageFilter, $order: ImageOrder) {
+      images(first: 4, after: $after, filter: $filter, orderBy: $order) {
+        nodes { id } edges { cursor } pageInfo { hasNextPage hasPreviousPage endCursor }
+      }
+    }
+    """
+
+    async def page(**variables: Any) -> dict[str, Any]:
+        found: dict[str, Any] = (await system.execute(query, **variables))["data"]["images"]
+        return found
+
+    first = await page()
+    second = await page(after=first["pageInfo"]["endCursor"])
+    assert [node["id"] for node in first["nodes"] + second["nodes"]] == [
+        image.id for image in [done, *owned[::-1]]
+    ]
+    assert (first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]) == (True, False)
+    assert (first["pageInfo"]["hasPreviousPage"], second["pageInfo"]["hasPreviousPage"]) == (False, True)
+    assert first["edges"][-1]["cursor"] == first["pageInfo"]["endCursor"]
+    assert (await page(order="OLDEST_FIRST"))["nodes"][0]["id"] == owned[0].id
+    assert [node["id"] for node in (await page(filter={"status": ["READY"]}))["nodes"]] == [done.id]
+
+
+@pytest.mark.parametrize("arguments", ["first: 0", "first: 101", "first: -1", 'after: "nonsense"'])
+async def test_a_page_that_cannot_be_is_refused(system: System, arguments: str) -> None:
+    """With a code, not with everything."""
+    assert codes(await system.execute(f"{{ images({arguments}) {{ nodes {{ id }} }} }}")) == ["INVALID_INPUT"]
+
+
+async def test_presets_are_told(system: System) -> None:
+    """So that a form can offer them."""
+    query = "{ presets { name variants { name format width quality } } }"
+    (preset,) = (await system.execute(query))["data"]["presets"]
+    assert preset["name"] == "default"
+    assert [variant["width"] for variant in preset["variants"]] == [320, 640, 1280, 1920]
+
+
+async def test_a_fault_is_masked_and_has_an_id(settings: Settings) -> None:
+    """The client learns nothing of our insides; the log has the same id."""
+    async with running_system(settings, worker=False, events=False) as system:
+
+        class BrokenCatalog:
+            """Fails in a way that nobody expected."""
+
+            async def get_many(self, *_: object, **__: object) -> dict[str, Any]:
+                """Fail."""
+                raise RuntimeError("the password is 1234")
+
+        broken = replace(system.services, catalog=BrokenCatalog())  # type: ignore[arg-type]
+        from tests.test_hooks import calling
+
+        with capture_logs() as logs:
+            async with calling(broken) as http:
+                answer = await http.post("/graphql", json={"query": '{ image(id: "x") { id } }'})
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "INTERNAL"
+    assert "1234" not in answer.text
+    assert [entry["id"] for entry in logs] == [error["extensions"]["id"]]
+
+
+@pytest.mark.parametrize("query", ["{ image }", "{ nothing }", "{", ""])
+async def test_a_query_that_is_at_fault_says_how(system: System, query: str) -> None:
+    """Its errors are the client's own, and are shown."""
+    answer = await system.http.post(f"{system.url}/graphql", json={"query": query})
+    assert answer.status_code in {200, 400}
+    assert answer.text
+
+
+async def test_a_key_is_needed_where_keys_are_configured(settings: Settings) -> None:
+    """Over HTTP and over the websocket; each key sees its own images only."""
+    keys = {name: hashlib.sha256(f"{name}-key".encode()).hexdigest() for name in ("ada", "bob")}
+    guarded = settings.model_copy(update={"auth": "keys", "api_keys": keys})
+    async with running_system(guarded, worker=False, events=False) as system:
+        assert codes(await system.execute(CREATE, input={"files": []})) == ["UNAUTHENTICATED"]
+        image = an_image(owner="ada", status=Status.READY)
+        await system.services.catalog.add([image])
+        for key, seen in (("ada-key", {"id": image.id}), ("bob-key", None)):
+            answer = await system.http.post(
+                f"{system.url}/graphql",
+                json={"query": "query ($id: ID!) { image(id: $id) { id } }", "variables": {"id": image.id}},
+                headers={"Authorization": f"Bearer {key}"},
+            )
+            assert answer.json()["data"]["image"] == seen
+        ada = Client(system.url, system.http, "ada-key")
+        assert [state["id"] async for state in ada.updates([image.id])] == [image.id]
+        with pytest.raises(ApiError, match="no such image"):
+            await anext(Client(system.url, system.http, "bob-key").updates([image.id]))
+        async with connect(system) as socket:
+            await socket.send(
+                json.dumps({"type": "connection_init", "payload": {"authorization": "Bearer no"}})
+            )
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4403
+
+
+def connect(system: System, protocol: str = TRANSPORT_WS, **more: Any) -> Any:
+    """A websocket to the API."""
+    address = f"ws{system.url.removeprefix('http')}/graphql"
+    return websockets.connect(address, subprotocols=[websockets.Subprotocol(protocol)], **more)
+
+
+async def test_only_the_current_websocket_protocol_is_spoken(system: System) -> None:
+    """The legacy one is not."""
+    async with connect(system) as socket:
+        assert socket.subprotocol == TRANSPORT_WS
+    async with connect(system, "graphql-ws") as socket:
+        with pytest.raises(websockets.ConnectionClosed):
+            await socket.recv()
+
+
+async def test_a_page_of_another_origin_opens_no_websocket(system: System) -> None:
+    """Unless its origin is configured."""
+    with pytest.raises(websockets.InvalidStatus):
+        await connect(system, origin="https://evil.example")
+
+
+async def test_the_playground_answers_a_browser(system: System) -> None:
+    """And a program that asks for anything else gets no page."""
+    page = await system.http.get(f"{system.url}/graphql", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert "graphiql" in page.text.lower()
+
+
+async def test_health_is_told(system: System) -> None:
+    """The process lives, and every service answers."""
+    assert (await system.http.get(f"{system.url}/healthz")).status_code == 200
+    ready = await system.http.get(f"{system.url}/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"catalog": "ok", "queue": "ok", "storage": "ok"})
+
+
+async def test_a_service_that_is_away_makes_it_unready(system: System) -> None:
+    """The answer says which."""
+    from tests.test_hooks import calling
+    from tests.test_ingest import AwayQueue
+
+    async with calling(replace(system.services, queue=AwayQueue())) as http:
+        answer: httpx.Response = await http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"catalog": "ok", "queue": "Redis does not answer.", "storage": "ok"}
