@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,7 +41,7 @@ def api(
     """Serve the API."""
     from api.server import serve_api
 
-    _run(serve_api(_configured(), host, port))
+    _serve(serve_api(_configured(), host, port))
 
 
 @app.command()
@@ -49,7 +49,7 @@ def worker() -> None:
     """Develop what was uploaded."""
     from jobs.worker import run_worker
 
-    _run(run_worker(_configured()))
+    _serve(run_worker(_configured()))
 
 
 @app.command()
@@ -57,7 +57,7 @@ def events() -> None:
     """Take storage events from the queue that DARKROOM_EVENTS_QUEUE_URL names."""
     from jobs.consumer import run_consumer
 
-    _run(_until_signalled(run_consumer(_configured())))
+    _serve(_until_signalled(run_consumer(_configured())))
 
 
 @app.command()
@@ -130,13 +130,25 @@ def _configured() -> Settings:
     return settings
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(
+    work: Coroutine[Any, Any, None], run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
+) -> None:
     try:
-        asyncio.run(work)
+        run(work)
     except (ServiceFailed, SettingsError) as error:
         raise _failure(str(error)) from None
     except DarkroomError as error:
         raise _failure(error.message) from None
+
+
+def _serve(work: Coroutine[Any, Any, None]) -> None:
+    """Run on the fastest loop there is; every message and every request passes through it."""
+    try:
+        import uvloop
+    except ImportError:  # there is none for this platform
+        _run(work)
+    else:
+        _run(work, uvloop.run)
 
 
 async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:

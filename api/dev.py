@@ -6,7 +6,8 @@ import secrets
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -52,11 +53,27 @@ async def run_dev(port: int, data_dir: Path, workers: int) -> None:
 
 
 async def _run(port: int, data_dir: Path, workers: int, began: float) -> None:
+    async with local_system(port, data_dir, workers) as (embedded, death):
+        _announce(port, data_dir, embedded, time.monotonic() - began)
+        raise await death
+
+
+@asynccontextmanager
+async def local_system(
+    port: int, data_dir: Path, workers: int
+) -> AsyncIterator[tuple[Embedded, asyncio.Task[ServiceFailed]]]:
+    """Every process, ready to serve; the task ends when one of them dies.
+
+    The settings of the processes are this one's environment, to which those of the services are added.
+
+    Raises:
+        ServiceFailed: something could not start.
+        SettingsError: the environment has a setting that is wrong.
+    """
     async with embedded_services(data_dir) as embedded, AsyncExitStack() as stack:
-        environment = _environment(embedded)
-        os.environ.update(environment)
-        settings = load_settings()
-        os.environ[f"{PREFIX}EVENTS_QUEUE_URL"] = await prepare_bucket(settings, events_queue=_EVENTS_QUEUE)
+        os.environ.update(_environment(embedded))
+        queue_url = await prepare_bucket(load_settings(), events_queue=_EVENTS_QUEUE)
+        os.environ[f"{PREFIX}EVENTS_QUEUE_URL"] = queue_url
 
         command = [sys.executable, "-m", "api.cli"]
         commands = {
@@ -72,8 +89,7 @@ async def _run(port: int, data_dir: Path, workers: int, began: float) -> None:
         death = asyncio.create_task(first_death([*embedded.services, *ours]))
         try:
             await _answering(port, death)
-            _announce(port, data_dir, embedded, time.monotonic() - began)
-            raise await death
+            yield embedded, death
         finally:
             death.cancel()
 

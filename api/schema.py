@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
@@ -186,8 +187,7 @@ class Mutation:
         try:
             image = await requests.owned(id, context.owner, context.services)
             if not image.status.at_rest or image.status is Status.EXPIRED:
-                await ingest(id, context.services, via="hint")
-                image = await requests.owned(id, context.owner, context.services)
+                _, image = await ingest(image, context.services, via="hint")
         except NotFound as error:
             return ImageNotFound.from_domain(id, error)
         return Image.from_domain(image)
@@ -291,6 +291,6 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors],
+    extensions=[MaskedErrors, ParserCache, ValidationCache],  # both caches are bounded
     config=StrawberryConfig(scalar_map=SCALARS),
 )

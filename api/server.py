@@ -6,10 +6,12 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 import uvicorn
 
 from api.app import create_app
+from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
 from jobs.settings import Settings
@@ -70,13 +72,25 @@ def listen_on(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 async def serve_api(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
         ServiceFailed: the port is taken.
+        SettingsError: nobody would have to say who he is, and everybody could ask.
         Unavailable: a service does not answer.
     """
+    if settings.auth == "none" and not _is_loopback(host):
+        raise SettingsError(
+            f"DARKROOM_AUTH is wrong: none is for loopback addresses, and this listens on {host}"
+        )
     with listen_on(host, port) as listener:
         async with open_services(settings) as services:
             await create_server(services).serve(sockets=[listener])

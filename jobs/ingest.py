@@ -37,34 +37,39 @@ async def ingest_event(event: ObjectCreated, services: Services, *, via: str) ->
     if image_id is None:
         log.info("an event for an object that is no source", via=via, bucket=event.bucket, key=event.key)
         return Ingested.UNKNOWN
-    return await ingest(image_id, services, via=via)
-
-
-async def ingest(image_id: str, services: Services, *, via: str) -> Ingested:
-    """Move the image on if its source is stored, and let it be developed.
-
-    Args:
-        via: who says so, for the log: `queue`, `webhook`, `hint` or `sweep`.
-
-    Raises:
-        Unavailable: a service did not answer; nothing is lost by trying again.
-    """
     image = await services.catalog.get(image_id)
     if image is None:
         log.info("an event for an unknown image", via=via, image=image_id)
         return Ingested.UNKNOWN
+    outcome, _ = await ingest(image, services, via=via)
+    return outcome
+
+
+async def ingest(image: Image, services: Services, *, via: str) -> tuple[Ingested, Image]:
+    """Move the image on if its source is stored, and let it be developed.
+
+    Args:
+        image: the record as it was just read.
+        via: who says so, for the log: `queue`, `webhook`, `hint` or `sweep`.
+
+    Returns:
+        What came of it, and the record after it.
+
+    Raises:
+        Unavailable: a service did not answer; nothing is lost by trying again.
+    """
     if image.status is Status.UPLOADED:
         await services.queue.enqueue(image)  # whoever moved it may have died before it was queued
-        return Ingested.ALREADY
+        return Ingested.ALREADY, image
     if image.status not in MOVES[Move.ARRIVE].sources:
-        return Ingested.ALREADY
+        return Ingested.ALREADY, image
 
     stored = await services.storage.head(image.source_key)
     if stored is None:
-        return Ingested.MISSING
+        return Ingested.MISSING, image
     now = services.clock()
     moved = await services.catalog.move(
-        image_id,
+        image.id,
         Move.ARRIVE,
         at=now,
         values={
@@ -74,10 +79,10 @@ async def ingest(image_id: str, services: Services, *, via: str) -> Ingested:
         },
     )
     if moved is None:
-        return Ingested.ALREADY
+        return Ingested.ALREADY, await services.catalog.get(image.id) or image
     await enqueue(moved, services)
-    log.info("uploaded", image=image_id, via=via, version=moved.version, bytes=stored.byte_size)
-    return Ingested.MOVED
+    log.info("uploaded", image=moved.id, via=via, version=moved.version, bytes=stored.byte_size)
+    return Ingested.MOVED, moved
 
 
 async def enqueue(image: Image, services: Services) -> None:

@@ -4,16 +4,15 @@ Each Protocol names the errors that an implementation may raise; one contract su
 them. Anything that cannot be reached raises `Unavailable`.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from jobs.clock import Clock
 from jobs.images import Image, ImageChange, Move, Status
 from jobs.settings import Settings
-
-Clock = Callable[[], datetime]
 
 
 class ImageOrder(StrEnum):

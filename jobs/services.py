@@ -2,20 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from jobs.bus import RedisBus
 from jobs.catalog import open_catalog
+from jobs.clock import now
 from jobs.ports import Services
 from jobs.queue import RedisQueue, open_redis
 from jobs.settings import Settings
 from jobs.storage import open_storage
-
-
-def now() -> datetime:
-    """The time in UTC, to the millisecond: what the catalog can keep."""
-    at = datetime.now(UTC)
-    return at.replace(microsecond=at.microsecond // 1_000 * 1_000)
 
 
 @asynccontextmanager
@@ -28,7 +22,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         open_catalog(settings) as catalog,
         open_redis(settings) as redis,
-        open_storage(settings) as storage,
+        open_storage(settings, now) as storage,
     ):
         yield Services(
             settings=settings,

@@ -1,12 +1,12 @@
 """Storage: objects in an S3 bucket.
 
-The one module that moves objects. Clients sign for the address that a browser sees, and read and write
-through the one that this process sees; often the two are the same.
+The one module that moves objects. URLs are signed for the address that a browser sees; this process
+reads and writes through the one that it sees itself. Often the two are the same.
 """
 
 import base64
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,9 +16,11 @@ from aiobotocore.config import AioConfig
 from aiohttp import ClientError as HttpClientError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jobs.clock import Clock
 from jobs.errors import Unavailable
 from jobs.ports import ObjectChanged, ObjectMissing, Stored, Target
 from jobs.settings import Settings
+from jobs.sigv4 import Credentials, encode_key, presign
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -30,7 +32,7 @@ _DELETE_LIMIT = 1_000  # keys that one DeleteObjects request takes
 
 
 @asynccontextmanager
-async def open_storage(settings: Settings) -> AsyncIterator["S3Storage"]:
+async def open_storage(settings: Settings, clock: Clock) -> AsyncIterator["S3Storage"]:
     """The bucket that `settings` name.
 
     Raises:
@@ -52,16 +54,8 @@ async def open_storage(settings: Settings) -> AsyncIterator["S3Storage"]:
         max_pool_connections=50,
         retries={"mode": "standard", "max_attempts": 3},
     )
-    async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            session.client("s3", endpoint_url=settings.s3_endpoint, config=config)
-        )
-        signer = client
-        if settings.s3_public_endpoint and settings.s3_public_endpoint != settings.s3_endpoint:
-            signer = await stack.enter_async_context(
-                session.client("s3", endpoint_url=settings.s3_public_endpoint, config=config)
-            )
-        storage = S3Storage(client, signer, settings.s3_bucket, settings.variants_base_url)
+    async with session.client("s3", endpoint_url=settings.s3_endpoint, config=config) as client:
+        storage = S3Storage(client, settings, clock)
         try:
             await storage.ping()
         except Unavailable as error:
@@ -75,51 +69,37 @@ async def open_storage(settings: Settings) -> AsyncIterator["S3Storage"]:
 class S3Storage:
     """`Storage` over one bucket."""
 
-    def __init__(
-        self, client: "S3Client", signer: "S3Client", bucket: str, variants_base_url: str | None = None
-    ) -> None:
+    def __init__(self, client: "S3Client", settings: Settings, clock: Clock) -> None:
         self._client = client
-        self._signer = signer
-        self._bucket = bucket
-        self._variants_base_url = variants_base_url
+        self._clock = clock
+        self._bucket = settings.s3_bucket
+        self._public = public_base(settings)
+        self._variants_base_url = settings.variants_base_url
+        self._credentials = Credentials(
+            settings.s3_access_key, settings.s3_secret_key.get_secret_value(), settings.s3_region
+        )
 
     async def presign_upload(
         self, key: str, *, byte_size: int, content_type: str, sha256: str | None, expires_in: int
     ) -> Target:
-        params = {
-            "Bucket": self._bucket,
-            "Key": key,
-            "ContentLength": byte_size,
-            "ContentType": content_type,
-            "IfNoneMatch": "*",  # an upload happens once
-        }
-        # A browser sets Content-Length by itself and forbids scripts to: it is signed, not listed.
-        headers = {"Content-Type": content_type, "If-None-Match": "*"}
+        headers = {"Content-Type": content_type, "If-None-Match": "*"}  # an upload happens once
         if sha256 is not None:
-            checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-            params["ChecksumSHA256"] = checksum
-            headers["x-amz-checksum-sha256"] = checksum
-        url = await self._signer.generate_presigned_url("put_object", Params=params, ExpiresIn=expires_in)
-        return Target("PUT", url, headers)
+            headers["x-amz-checksum-sha256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+        # A browser sets Content-Length by itself and forbids scripts to: it is signed, not listed.
+        signed = headers | {"Content-Length": str(byte_size)}
+        return Target("PUT", self._presign("PUT", key, expires_in, headers=signed), headers)
 
     async def download_url(self, key: str, *, expires_in: int) -> str:
         if self._variants_base_url is not None:
             return f"{self._variants_base_url.rstrip('/')}/{quote(key)}"
-        return await self._signer.generate_presigned_url(
-            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=expires_in
-        )
+        return self._presign("GET", key, expires_in)
 
     async def attachment_url(self, key: str, *, expires_in: int) -> str:
-        return await self._signer.generate_presigned_url(
-            "get_object",
-            Params={
-                "Bucket": self._bucket,
-                "Key": key,
-                "ResponseContentType": "application/octet-stream",
-                "ResponseContentDisposition": "attachment",
-            },
-            ExpiresIn=expires_in,
-        )
+        harmless = {
+            "response-content-disposition": "attachment",
+            "response-content-type": "application/octet-stream",
+        }
+        return self._presign("GET", key, expires_in, query=harmless)
 
     async def head(self, key: str) -> Stored | None:
         try:
@@ -172,6 +152,38 @@ class S3Storage:
                 await self._client.head_bucket(Bucket=self._bucket)
         except ObjectMissing as error:
             raise Unavailable("The object store has no such bucket.") from error
+
+    def _presign(
+        self,
+        method: str,
+        key: str,
+        expires_in: int,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> str:
+        return presign(
+            self._credentials,
+            method,
+            f"{self._public}/{encode_key(key)}",
+            at=self._clock(),
+            expires_in=expires_in,
+            headers=headers,
+            query=query,
+        )
+
+
+def public_base(settings: Settings) -> str:
+    """The URL of the bucket as a browser sees it, without a slash at its end."""
+    endpoint = (
+        settings.s3_public_endpoint
+        or settings.s3_endpoint
+        or f"https://s3.{settings.s3_region}.amazonaws.com"
+    ).rstrip("/")
+    if settings.s3_addressing == "path":
+        return f"{endpoint}/{settings.s3_bucket}"
+    scheme, host = endpoint.split("://", 1)
+    return f"{scheme}://{settings.s3_bucket}.{host}"
 
 
 def _batched(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -48,7 +48,8 @@ async def _look(image: Image, services: Services) -> str:
         await services.catalog.postpone(image, until=services.clock() + REQUEUE_AFTER)
         return "queued"
 
-    if await ingest(image.id, services, via="sweep") is not Ingested.MISSING:
+    outcome, _ = await ingest(image, services, via="sweep")
+    if outcome is not Ingested.MISSING:
         return "ingested"
     now = services.clock()
     if now < image.expires_at + GRACE:

@@ -33,7 +33,7 @@ async def state(services: Services, image: Image) -> Image:
 async def test_a_stored_source_moves_its_record_and_makes_a_job(services: Services) -> None:
     """The ETag is pinned, so that later bytes are never taken for these."""
     image = await uploaded(services)
-    assert await ingest(image.id, services, via="hint") is Ingested.MOVED
+    assert (await ingest(image, services, via="hint"))[0] is Ingested.MOVED
     after = await state(services, image)
     stored = await services.storage.head(image.source_key)
     assert after.status is Status.UPLOADED
@@ -60,14 +60,15 @@ async def test_a_word_that_is_not_true_moves_nothing(services: Services) -> None
     """Nothing is believed: the store is asked."""
     image = an_image()
     await services.catalog.add([image])
-    assert await ingest(image.id, services, via="webhook") is Ingested.MISSING
+    assert (await ingest(image, services, via="webhook"))[0] is Ingested.MISSING
     assert await state(services, image) == image
     assert await services.queue.depth() == 0
 
 
 async def test_an_unknown_image_is_no_error(services: Services) -> None:
     """An event can speak of what was never ours."""
-    assert await ingest("img_" + "0" * 32, services, via="queue") is Ingested.UNKNOWN
+    event = ObjectCreated(services.settings.s3_bucket, "sources/img_" + "0" * 32)
+    assert await ingest_event(event, services, via="queue") is Ingested.UNKNOWN
 
 
 @pytest.mark.parametrize("key", ["variants/img_1/a.webp", "holiday.jpg", "sources/img_short"])
@@ -88,14 +89,14 @@ async def test_an_event_of_another_bucket_is_not_followed(services: Services) ->
 async def test_a_move_without_a_job_is_made_good_by_the_next_event(services: Services) -> None:
     """Whoever moved the record died before it could queue the job."""
     image = await uploaded(services, status=Status.UPLOADED, round=1)
-    assert await ingest(image.id, services, via="queue") is Ingested.ALREADY
+    assert (await ingest(image, services, via="queue"))[0] is Ingested.ALREADY
     assert await services.queue.depth() == 1
 
 
 async def test_an_upload_that_ends_after_its_time_is_not_lost(services: Services) -> None:
     """What the store accepted is developed."""
     image = await uploaded(services, status=Status.EXPIRED)
-    assert await ingest(image.id, services, via="queue") is Ingested.MOVED
+    assert (await ingest(image, services, via="queue"))[0] is Ingested.MOVED
     after = await state(services, image)
     assert (after.status, after.problem, after.finished_at) == (Status.UPLOADED, None, None)
 
@@ -106,7 +107,7 @@ async def test_an_upload_that_ends_after_its_time_is_not_lost(services: Services
 async def test_a_late_event_changes_nothing(services: Services, status: Status) -> None:
     """An image that has gone on stays where it is."""
     image = await uploaded(services, status=status)
-    assert await ingest(image.id, services, via="queue") is Ingested.ALREADY
+    assert (await ingest(image, services, via="queue"))[0] is Ingested.ALREADY
     assert await state(services, image) == image
     assert await services.queue.depth() == 0
 
@@ -132,7 +133,7 @@ async def test_a_queue_that_is_away_asks_for_the_event_again(services: Services)
     image = await uploaded(services)
     away: Queue = AwayQueue()
     with pytest.raises(Unavailable):
-        await ingest(image.id, replace(services, queue=away), via="queue")
+        await ingest(image, replace(services, queue=away), via="queue")
     assert await services.queue.depth() == 0
-    assert await ingest(image.id, services, via="queue") is Ingested.ALREADY
+    assert (await ingest(await state(services, image), services, via="queue"))[0] is Ingested.ALREADY
     assert await services.queue.depth() == 1

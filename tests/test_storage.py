@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from jobs.clock import now
 from jobs.errors import Unavailable
 from jobs.ports import ObjectChanged, ObjectMissing, Storage, Stored, Target
 from jobs.settings import Settings
@@ -21,7 +22,7 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 @pytest.fixture
 async def storage(settings: Settings) -> AsyncIterator[Storage]:
     """An empty bucket."""
-    async with open_storage(settings) as opened:
+    async with open_storage(settings, now) as opened:
         yield opened
 
 
@@ -143,7 +144,7 @@ async def test_a_browser_may_send_it_from_another_origin(
 async def test_a_target_is_signed_for_the_address_that_the_browser_sees(settings: Settings) -> None:
     """Behind a proxy, the store has two names; reading goes by the other."""
     seen = settings.model_copy(update={"s3_public_endpoint": "https://uploads.example"})
-    async with open_storage(seen) as storage:
+    async with open_storage(seen, now) as storage:
         assert (await target(storage)).url.startswith("https://uploads.example/")
         assert (await storage.download_url(KEY, expires_in=60)).startswith("https://uploads.example/")
         assert await storage.head(KEY) is None
@@ -205,7 +206,7 @@ async def test_unchecked_bytes_come_as_an_attachment(storage: Storage, browser: 
 async def test_a_public_base_url_replaces_signatures(settings: Settings) -> None:
     """Behind a CDN, variants have plain addresses; sources do not."""
     public = settings.model_copy(update={"variants_base_url": "https://cdn.example/pictures/"})
-    async with open_storage(public) as storage:
+    async with open_storage(public, now) as storage:
         url = await storage.download_url("variants/a b", expires_in=60)
         assert url == "https://cdn.example/pictures/variants/a%20b"
         assert "X-Amz-Signature" in await storage.attachment_url(KEY, expires_in=60)
@@ -224,19 +225,19 @@ async def test_deleting_twice_is_no_error(storage: Storage) -> None:
 async def test_a_missing_bucket_ends_the_start(settings: Settings) -> None:
     """The line names the bucket and the settings."""
     with pytest.raises(Unavailable, match=r"no-such-bucket.*DARKROOM_S3"):
-        async with open_storage(settings.model_copy(update={"s3_bucket": "no-such-bucket"})):
+        async with open_storage(settings.model_copy(update={"s3_bucket": "no-such-bucket"}), now):
             pass
 
 
 async def test_a_wrong_key_ends_the_start(settings: Settings) -> None:
     """The store's refusal is told, not retried."""
     with pytest.raises(Unavailable, match="DARKROOM_S3"):
-        async with open_storage(settings.model_copy(update={"s3_access_key": "AKIAUNKNOWN"})):
+        async with open_storage(settings.model_copy(update={"s3_access_key": "AKIAUNKNOWN"}), now):
             pass
 
 
 async def test_a_store_that_is_away_is_unavailable(settings: Settings) -> None:
     """Whatever the SDK raises, callers see one error."""
     with pytest.raises(Unavailable, match="does not answer"):
-        async with open_storage(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"})):
+        async with open_storage(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"}), now):
             pass

@@ -1,0 +1,1 @@
+"""Timings of Darkroom on this machine: `make bench`. They are printed, never asserted."""
