@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,10 @@ class Client:
         failures = 0
         while True:
             try:
-                async for image in self._subscribe(_UPDATES, {"ids": list(image_ids)}):
-                    failures = 0
-                    yield image["imageUpdates"]
+                async with aclosing(self._subscribe(_UPDATES, {"ids": list(image_ids)})) as states:
+                    async for image in states:
+                        failures = 0
+                        yield image["imageUpdates"]
             except (OSError, websockets.WebSocketException) as error:
                 failures += 1
                 if failures == _TRIES:
@@ -116,14 +118,14 @@ class Client:
             answer = await self._http.post(
                 f"{self._url}/graphql",
                 json={"query": query, "variables": variables},
-                headers=self._authorization,
+                headers={name: value.encode() for name, value in self._authorization.items()},
             )
-            payload = answer.json()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ApiError(f"{self._url} does not answer: {_reason(error)}") from error
+        try:
+            return _data(answer.json())
         except ValueError as error:
             raise ApiError(f"{self._url}/graphql is no GraphQL API (status {answer.status_code})") from error
-        return _data(payload)
 
     async def _subscribe(self, query: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         address = f"ws{self._url.removeprefix('http')}/graphql"
@@ -150,8 +152,10 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _data(payload: dict[str, Any]) -> dict[str, Any]:
-    if errors := payload.get("errors"):
-        raise ApiError(str(errors[0]["message"]))
-    data: dict[str, Any] = payload["data"]
-    return data
+def _data(payload: Any) -> dict[str, Any]:
+    match payload:
+        case {"errors": [{"message": message}, *_]}:
+            raise ApiError(str(message))
+        case {"data": dict(data)}:
+            return data
+    raise ValueError("not what GraphQL answers")

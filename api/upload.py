@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import mimetypes
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
 from api.client import ApiError, Client
@@ -52,7 +54,7 @@ class Item:
         problem = self.image.get("problem")
         return json.dumps(
             {
-                "filename": self.path.name,
+                "filename": _readable(self.path.name),
                 "id": self.image.get("id"),
                 "status": self.status,
                 "variants": self.image.get("variants", []),
@@ -125,10 +127,24 @@ async def upload(
 async def _upload_batch(
     items: list[Item], client: Client, view: View, gate: asyncio.Semaphore, *, preset: str | None, wait: bool
 ) -> None:
-    described = await asyncio.gather(*(asyncio.to_thread(_describe, item.path) for item in items))
-    results = await client.create_uploads(described, preset)
+    def fail(item: Item, code: str, message: str) -> None:
+        item.image = {"status": "REJECTED", **item.image, "problem": {"code": code, "message": message}}
+        view.changed(item)
+
+    async def describe(item: Item) -> dict[str, Any] | None:
+        try:
+            return await asyncio.to_thread(_describe, item.path)
+        except OSError as error:
+            fail(item, "UNREADABLE_FILE", f"It cannot be read: {error.strerror}.")
+            return None
+
+    described = zip(items, await asyncio.gather(*map(describe, items)), strict=True)
+    files = [(item, file) for item, file in described if file is not None]
+    if not files:
+        return
+    results = await client.create_uploads([file for _, file in files], preset)
     targets: dict[str, tuple[Item, dict[str, Any]]] = {}
-    for item, result in zip(items, results, strict=True):
+    for (item, _), result in zip(files, results, strict=True):
         if "url" in result:
             item.image = result["image"]
             targets[item.image["id"]] = item, result
@@ -142,12 +158,14 @@ async def _upload_batch(
         async with gate:
             try:
                 await client.put(item.path, target, lambda count: view.sent(item, count))
-                state = await client.complete_upload(item.image["id"])
-            except ApiError as error:
-                item.image = {**item.image, "problem": {"code": "UPLOAD_FAILED", "message": str(error)}}
-                view.changed(item)
+            except (ApiError, OSError) as error:
+                fail(item, "UPLOAD_FAILED", str(error))
                 return
-        _take(item, state, view)
+            try:
+                _take(item, await client.complete_upload(item.image["id"]), view)
+            except ApiError as error:
+                if not wait:  # else its end will be told: the store speaks for itself
+                    fail(item, "UPLOAD_FAILED", str(error))
 
     async def follow() -> None:
         async with aclosing(client.updates(list(targets))) as updates:
@@ -186,7 +204,7 @@ def _describe(path: Path) -> dict[str, Any]:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     guessed = CONTENT_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
     return {
-        "filename": path.name,
+        "filename": _readable(path.name),
         "contentType": guessed or "application/octet-stream",
         "byteSize": path.stat().st_size,
         "sha256": sha256,
@@ -212,7 +230,7 @@ class _Lines:
         if self._as_json:
             print(item.as_json(), flush=True)
         elif item.status in _AT_REST or item.image.get("problem"):
-            print(f"{item.path}: {_in_words(item)}", flush=True)
+            print(f"{_readable(item.path)}: {_in_words(item)}", flush=True)
 
 
 class _Bars:
@@ -244,12 +262,14 @@ class _Bars:
 
     def changed(self, item: Item) -> None:
         colour = "green" if item.status == "READY" else "red" if item.image.get("problem") else "yellow"
-        self._progress.update(self._bar(item), state=f"[{colour}]{_in_words(item)}[/]")
+        self._progress.update(self._bar(item), state=f"[{colour}]{escape(_in_words(item))}[/]")
 
     def _bar(self, item: Item) -> TaskID:
         if item.path not in self._bars:
             total = _size(item.path)
-            self._bars[item.path] = self._progress.add_task(item.path.name, total=total, state="")
+            self._bars[item.path] = self._progress.add_task(
+                escape(_readable(item.path.name)), total=total, state=""
+            )
         return self._bars[item.path]
 
 
@@ -257,9 +277,15 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
+def _readable(path: Path | str) -> str:
+    """A name as text: on disk it can be any bytes."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def _in_words(item: Item) -> str:
     if problem := item.image.get("problem"):
         return f"{item.status.lower()}: {problem['message']} ({problem['code']})"
     if item.status == "READY":
-        return f"ready, {len(item.image['variants'])} variants"
+        count = len(item.image["variants"])
+        return f"ready, {count} variant{'' if count == 1 else 's'}"
     return item.status.lower()

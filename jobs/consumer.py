@@ -100,7 +100,7 @@ async def consume(queue: EventQueue, services: Services) -> None:
     while True:
         try:
             messages = await queue.receive()
-            done = await asyncio.gather(*(_handle(message, services) for message in messages))
+            done = await asyncio.gather(*(handle(message, services) for message in messages))
             if handled := [message for message, moved in zip(messages, done, strict=True) if moved]:
                 await queue.delete(handled)
             ready = len(handled) == len(messages)
@@ -111,7 +111,7 @@ async def consume(queue: EventQueue, services: Services) -> None:
             await asyncio.sleep(_PAUSE)
 
 
-async def _handle(message: Message, services: Services) -> bool:
+async def handle(message: Message, services: Services) -> bool:
     """Whether the message has done its work and can go."""
     try:
         for event in decode_events(message.body):

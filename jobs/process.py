@@ -25,6 +25,7 @@ from jobs.presets import Preset
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=30)  # as long as a job may run
+_BUDGET = LEASE - timedelta(seconds=3)  # of which some is left for saying how it ended
 
 
 class Developer(Protocol):
@@ -83,8 +84,17 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
     if image.attempts > services.settings.max_attempts:
         return await attempt.fail("Developing it ended its worker, again and again.")
 
+    with tempfile.TemporaryDirectory(
+        prefix="darkroom-", dir=services.settings.scratch_dir, ignore_cleanup_errors=True
+    ) as folder:
+        return await _settle(attempt, developer, Path(folder))
+
+
+async def _settle(attempt: "Attempt", developer: Developer, folder: Path) -> Processed:
+    """Develop, and say how it ended."""
     try:
-        developed = await attempt.develop(developer)
+        async with asyncio.timeout(_BUDGET.total_seconds()):
+            developed = await attempt.develop(developer, folder)
     except Rejection as rejection:
         return await attempt.reject(rejection)
     except SourceGone:
@@ -95,11 +105,11 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
         await asyncio.shield(attempt.give_back())
         raise
     except Exception as error:
-        log.exception("an attempt failed", image=image_id, attempt=image.attempts)
-        if image.attempts >= services.settings.max_attempts:
+        log.exception("an attempt failed", image=attempt.image.id, attempt=attempt.image.attempts)
+        if attempt.is_last:
             return await attempt.fail("It could not be developed; the fault is ours.")
         await attempt.give_back()
-        raise TryAgain(backoff(image.attempts)) from error
+        raise TryAgain(backoff(attempt.image.attempts)) from error
     return await attempt.finish(developed)
 
 
@@ -115,38 +125,40 @@ class Attempt:
     """One worker's try at one image, under one fence."""
 
     def __init__(self, image: Image, fence: str, services: Services) -> None:
-        self._image = image
+        self.image = image
         self._fence = fence
         self._services = services
         self._written: list[str] = []
 
-    async def develop(self, developer: Developer) -> dict[str, Any]:
+    @property
+    def is_last(self) -> bool:
+        """Whether the attempts are used up with this one."""
+        return self.image.attempts >= self._services.settings.max_attempts
+
+    async def develop(self, developer: Developer, folder: Path) -> dict[str, Any]:
         """Fetch the source and store every variant; returns the fields that the record gains."""
-        preset = self._services.settings.presets.get(self._image.preset)
+        preset = self._services.settings.presets.get(self.image.preset)
         if preset is None:
-            raise Unavailable(f"There is no preset named {self._image.preset!r} here.")
-        with tempfile.TemporaryDirectory(
-            prefix="darkroom-", dir=self._services.settings.scratch_dir, ignore_cleanup_errors=True
-        ) as folder:
-            source, out = Path(folder, "source"), Path(folder, "out")
-            out.mkdir()
-            await self._fetch(source)
-            fields: dict[str, Any] = {}
-            storing: list[asyncio.Task[Variant]] = []
-            try:
-                # Storing one variant overlaps encoding the next; if either fails, both stop.
-                async with (
-                    asyncio.TaskGroup() as group,
-                    aclosing(developer.develop(source, preset, out)) as steps,
-                ):
-                    async for message in steps:
-                        match message:
-                            case RenditionMade():
-                                storing.append(group.create_task(self._store(message)))
-                            case _:
-                                fields |= _facts(message)
-            except ExceptionGroup as failures:
-                raise failures.exceptions[0] from None
+            raise Unavailable(f"There is no preset named {self.image.preset!r} here.")
+        source, out = folder / "source", folder / "out"
+        out.mkdir()
+        await self._fetch(source)
+        fields: dict[str, Any] = {}
+        storing: list[asyncio.Task[Variant]] = []
+        try:
+            # Storing one variant overlaps encoding the next; if either fails, both stop.
+            async with (
+                asyncio.TaskGroup() as group,
+                aclosing(developer.develop(source, preset, out)) as steps,
+            ):
+                async for message in steps:
+                    match message:
+                        case RenditionMade():
+                            storing.append(group.create_task(self._store(message)))
+                        case _:
+                            fields |= _facts(message)
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return fields | {"variants": tuple(task.result() for task in storing)}
 
     async def finish(self, fields: dict[str, Any]) -> Processed:
@@ -154,7 +166,7 @@ class Attempt:
         moved = await self._move(Move.FINISH, fields)
         if moved is None:
             return Processed.NOTHING
-        await self._discard(variant.key for variant in self._image.variants)
+        await self._discard(variant.key for variant in self.image.variants)
         return Processed.READY
 
     async def reject(self, rejection: Rejection) -> Processed:
@@ -177,24 +189,24 @@ class Attempt:
     async def give_back(self) -> None:
         """End the lease early; where that fails, it ends by itself."""
         try:
-            await self._services.catalog.release(self._image.id, fence=self._fence, at=self._services.clock())
+            await self._services.catalog.release(self.image.id, fence=self._fence, at=self._services.clock())
         except Unavailable as error:
-            log.warning("a lease was not released", image=self._image.id, reason=error.message)
+            log.warning("a lease was not released", image=self.image.id, reason=error.message)
         await self._discard(self._written)
 
     async def _move(self, move: Move, fields: dict[str, Any]) -> Image | None:
         moved = await self._services.catalog.move(
-            self._image.id, move, at=self._services.clock(), values=fields, fence=self._fence
+            self.image.id, move, at=self._services.clock(), values=fields, fence=self._fence
         )
         if moved is None:
-            log.warning("a late result was refused", image=self._image.id, move=move, fence=self._fence)
+            log.warning("a late result was refused", image=self.image.id, move=move, fence=self._fence)
             await self._discard(self._written)
             return None
         await self._services.bus.publish(moved)
         log.info(
             moved.status.lower(),
             image=moved.id,
-            attempt=self._image.attempts,
+            attempt=self.image.attempts,
             version=moved.version,
             code=moved.problem and moved.problem.code,
             develop_ms=moved.develop_seconds and round(moved.develop_seconds * 1e3, 1),
@@ -203,7 +215,7 @@ class Attempt:
 
     async def _fetch(self, path: Path) -> None:
         """Write the source to `path`, checked against what the client declared."""
-        image = self._image
+        image = self.image
         if image.source is None:
             raise SourceGone
         if image.source.byte_size != image.byte_size:
@@ -226,10 +238,9 @@ class Attempt:
             )
 
     async def _store(self, made: RenditionMade) -> Variant:
-        key = variant_key(self._image.id, self._fence, made.path.name)
+        key = variant_key(self.image.id, self._fence, made.path.name)
         self._written.append(key)
-        body = await asyncio.to_thread(made.path.read_bytes)
-        await self._services.storage.write(key, body, content_type=made.content_type)
+        await self._services.storage.write(key, made.path.read_bytes(), content_type=made.content_type)
         return Variant(
             name=made.name,
             key=key,
@@ -245,7 +256,7 @@ class Attempt:
         try:
             await self._services.storage.delete(keys)
         except Unavailable as error:
-            log.warning("objects were left behind", image=self._image.id, reason=error.message)
+            log.warning("objects were left behind", image=self.image.id, reason=error.message)
 
 
 def _facts(message: Message) -> dict[str, Any]:

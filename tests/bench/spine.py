@@ -5,7 +5,6 @@ rounds without it alternate, and what the child spent on the picture is taken of
 """
 
 import asyncio
-import io
 import statistics
 import tempfile
 import time
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from PIL import Image as Picture
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +27,7 @@ from jobs.services import open_services
 from jobs.settings import load_settings
 from jobs.supervise import free_port
 from jobs.worker import Worker
+from tests.imaging import samples
 from tests.records import an_image
 
 ROUNDS = 40
@@ -44,7 +43,7 @@ async def main() -> None:
             async with open_services(settings) as services, httpx.AsyncClient() as http:
                 client = Client(f"http://{HOST}:{port}", http)
                 photo = Path(folder, "photo.jpg")
-                photo.write_bytes(_photo())
+                photo.write_bytes(samples.photo(1_600, 1_200))
                 with_hint, by_queue = await _completions(client, services, photo)
                 starts = await _starts(services)
     table = Table(title="From the end of the PUT to the message, less the developing", title_justify="left")
@@ -57,15 +56,6 @@ async def main() -> None:
     ):
         table.add_row(name, *(f"{value * 1e3:.1f} ms" for value in _summary(seconds)), target)
     Console().print(table)
-
-
-def _photo() -> bytes:
-    """A picture of 1,600 by 1,200 pixels with some noise, as a camera's."""
-    noise = Picture.effect_noise((1_600, 1_200), 60)
-    ramp = Picture.linear_gradient("L").resize((1_600, 1_200))
-    buffer = io.BytesIO()
-    Picture.merge("RGB", (ramp, noise, ramp.rotate(90))).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
 
 
 async def _completions(client: Client, services: Services, photo: Path) -> tuple[list[float], list[float]]:

@@ -1,0 +1,83 @@
+"""Messages are deleted only after the record moved, or if they can never be understood."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from jobs.consumer import EventQueue, Message, handle, open_event_queue, run_consumer
+from jobs.errors import SettingsError, Unavailable
+from jobs.images import Status
+from jobs.ports import Services
+from jobs.settings import Settings
+from tests.test_events import record
+from tests.test_ingest import AwayQueue, state, uploaded
+
+
+@pytest.fixture
+async def queue(settings: Settings) -> AsyncIterator[EventQueue]:
+    """The queue to which the bucket's notifications go."""
+    assert settings.events_queue_url is not None
+    async with open_event_queue(settings, settings.events_queue_url) as opened:
+        yield opened
+
+
+async def event_of(queue: EventQueue, key: str) -> Message:
+    """The message that tells of `key`; S3's own test of the notification comes first."""
+    while True:
+        for message in await queue.receive():
+            if key in message.body:
+                return message
+
+
+async def test_the_store_tells_of_what_is_stored(services: Services, queue: EventQueue) -> None:
+    """And what it says moves the record."""
+    image = await uploaded(services)
+    message = await event_of(queue, image.source_key)
+    assert await handle(message, services)
+    assert (await state(services, image)).status is Status.UPLOADED
+
+
+async def test_the_store_does_not_tell_of_variants(services: Services, queue: EventQueue) -> None:
+    """They are our own doing: only sources are of interest."""
+    await services.storage.write("variants/x", b"x", content_type="image/webp")
+    image = await uploaded(services)
+    assert "variants/x" not in (await event_of(queue, image.source_key)).body
+
+
+async def test_a_message_is_kept_while_a_service_is_away(services: Services) -> None:
+    """It comes again, and then completes."""
+    image = await uploaded(services)
+    body = {"Records": [record(bucket=services.settings.s3_bucket, key=image.source_key)]}
+    message = Message(json.dumps(body), "receipt")
+    assert not await handle(message, replace(services, queue=AwayQueue()))
+    assert await handle(message, services)
+    assert await services.queue.depth() == 1
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"Records": [{}]}', "[" * 100_000])
+async def test_a_message_that_makes_no_sense_is_let_go(services: Services, body: str) -> None:
+    """It must not come back for ever; the sweep finds what it meant."""
+    assert await handle(Message(body, "receipt"), services)
+
+
+async def test_a_deleted_message_does_not_come_again(services: Services, queue: EventQueue) -> None:
+    """The queue forgets it."""
+    image = await uploaded(services)
+    await queue.delete([await event_of(queue, image.source_key)])
+    other = await uploaded(services)
+    assert image.source_key not in (await event_of(queue, other.source_key)).body
+
+
+async def test_a_consumer_without_a_queue_says_which_setting_is_missing(corner: Settings) -> None:
+    """In one line."""
+    with pytest.raises(SettingsError, match="DARKROOM_EVENTS_QUEUE_URL is missing"):
+        await run_consumer(corner)
+
+
+async def test_a_queue_that_is_away_is_unavailable(settings: Settings) -> None:
+    """Whatever the SDK raises."""
+    async with open_event_queue(settings, "http://127.0.0.1:9/000000000000/q") as queue:
+        with pytest.raises(Unavailable):
+            await queue.receive()

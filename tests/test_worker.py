@@ -1,0 +1,182 @@
+"""The worker: woken by a message, safe without one, patient with what is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs.bus import listen
+from jobs.errors import Unavailable
+from jobs.images import Image, Status
+from jobs.ports import Services
+from jobs.queue import DEVELOP, RedisQueue, deserialize, job_id, open_redis, serialize, wake_channel
+from jobs.worker import Worker
+from tests.records import an_image
+from tests.system import until
+
+
+class Called:
+    """A catalog in which every image is gone; it tells when somebody asks, and may fail first."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.asked: asyncio.Queue[str] = asyncio.Queue()
+        self._failures = failures
+
+    async def move(self, image_id: str, *_: object, **__: object) -> None:
+        """Note the call."""
+        self.asked.put_nowait(image_id)
+        if self._failures:
+            self._failures -= 1
+            raise Unavailable("Away.")
+
+    async def get(self, _: str) -> None:
+        """Nothing."""
+
+    async def due(self, **_: object) -> list[Image]:
+        """Nothing."""
+        return []
+
+
+@asynccontextmanager
+async def working(services: Services, catalog: Called) -> AsyncIterator[Worker]:
+    """A worker over that catalog."""
+    anything: Any = catalog
+    async with open_redis(services.settings) as redis:
+        worker = Worker(redis, replace(services, catalog=anything), anything, handle_signals=False)
+        running = asyncio.create_task(worker.async_run())
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await running
+            await worker.finish()
+
+
+def waiting() -> Image:
+    """An image that waits to be developed."""
+    return an_image(status=Status.UPLOADED, round=1)
+
+
+async def drained(services: Services) -> None:
+    """Wait until no job waits or runs."""
+
+    async def empty() -> bool:
+        return await services.queue.depth() == 0
+
+    await until(empty)
+
+
+async def test_a_job_is_done_and_forgotten(services: Services) -> None:
+    """Nothing of it stays in Redis."""
+    catalog, image = Called(), waiting()
+    async with working(services, catalog):
+        await services.queue.enqueue(image)
+        assert await catalog.asked.get() == image.id
+        await drained(services)
+    async with open_redis(services.settings) as redis:
+        assert [key async for key in redis.scan_iter(f"*{job_id(image)}*")] == []
+
+
+async def test_asking_twice_makes_one_job(services: Services) -> None:
+    """Until it is done; the next round is another job."""
+    image = waiting()
+    await asyncio.gather(*(services.queue.enqueue(image) for _ in range(5)))
+    assert await services.queue.depth() == 1
+    await services.queue.enqueue(image.model_copy(update={"round": 2}))
+    assert await services.queue.depth() == 2
+
+
+async def test_a_job_that_waited_before_the_worker_came_is_done(services: Services) -> None:
+    """No message wakes it: the first look finds it."""
+    catalog, image = Called(), waiting()
+    await services.queue.enqueue(image)
+    async with working(services, catalog):
+        assert await catalog.asked.get() == image.id
+
+
+async def test_a_job_whose_message_was_lost_is_done(services: Services) -> None:
+    """Polling is the net below."""
+    catalog, image = Called(), waiting()
+    async with working(services, catalog), open_redis(services.settings) as redis:
+        await redis.enqueue_job(DEVELOP, image.id, _job_id=job_id(image))
+        assert await catalog.asked.get() == image.id
+
+
+async def test_a_job_that_finds_a_service_away_is_done_later(services: Services) -> None:
+    """It is put off, not dropped."""
+    catalog, image = Called(failures=1), waiting()
+    async with working(services, catalog):
+        await services.queue.enqueue(image)
+        assert [await catalog.asked.get(), await catalog.asked.get()] == [image.id, image.id]
+        await drained(services)
+
+
+async def test_the_listener_outlives_a_broken_connection(services: Services) -> None:
+    """Redis drops every subscriber; the worker listens again."""
+    catalog = Called()
+
+    async def listening() -> bool:
+        async with open_redis(services.settings) as redis:
+            ((_, count),) = await redis.pubsub_numsub(wake_channel(services.settings))
+            return bool(count)
+
+    async with working(services, catalog), open_redis(services.settings) as redis:
+        await until(listening)
+        await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")  # type: ignore[no-untyped-call]
+        await until(listening)
+        image = waiting()
+        await services.queue.enqueue(image)
+        assert await catalog.asked.get() == image.id
+
+
+async def test_jobs_are_json(services: Services) -> None:
+    """No worker unpickles what a stranger may have written."""
+    job = {"f": DEVELOP, "a": ["img_1"], "k": {}}
+    assert deserialize(serialize(job)) == job
+    async with open_redis(services.settings) as redis:
+        image = waiting()
+        await RedisQueue(redis, services.settings).enqueue(image)
+        assert (await redis.get(f"arq:job:{job_id(image)}")).startswith(b"{")
+
+
+@pytest.mark.parametrize("garbage", [b"\x80\x04nonsense", b"{", b'{"f": "unknown", "a": [], "k": {}}'])
+async def test_a_job_that_makes_no_sense_harms_nobody(services: Services, garbage: bytes) -> None:
+    """It is dropped, and the next is done."""
+    catalog, broken, image = Called(), waiting(), waiting()
+    async with open_redis(services.settings) as redis:
+        await services.queue.enqueue(broken)
+        await redis.set(f"arq:job:{job_id(broken)}", garbage)
+        async with working(services, catalog):
+            await services.queue.enqueue(image)
+            assert await catalog.asked.get() == image.id
+            await drained(services)
+
+
+async def test_a_stopped_worker_takes_no_more_jobs(services: Services) -> None:
+    """They wait for the next one."""
+    catalog, image = Called(), waiting()
+    async with working(services, catalog) as worker:
+        worker.stop()
+        await services.queue.enqueue(image)
+    assert catalog.asked.empty()
+    assert await services.queue.depth() == 1
+
+
+async def test_listening_can_be_cancelled_at_any_moment(services: Services) -> None:
+    """A listener that swallowed its cancellation would keep its process from ending."""
+
+    async def listening() -> None:
+        async for _ in listen(services.settings.redis_url, "a-channel"):
+            pass
+
+    for moments in range(40):
+        task = asyncio.create_task(listening())
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(5):
+            with suppress(asyncio.CancelledError):
+                await task
