@@ -118,7 +118,7 @@ class Client:
             answer = await self._http.post(
                 f"{self._url}/graphql",
                 json={"query": query, "variables": variables},
-                headers={name: value.encode() for name, value in self._authorization.items()},
+                headers=httpx.Headers(self._authorization, encoding="utf-8"),
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ApiError(f"{self._url} does not answer: {_reason(error)}") from error

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
-_PATIENCE = 15.0  # seconds between asking a process to end and ending it
+_PATIENCE = 15.0
 
 
 class ServiceFailed(Exception):
@@ -25,10 +25,13 @@ class ServiceFailed(Exception):
 class Service:
     """A running child process."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path | None) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, log: Path | None, patience: float
+    ) -> None:
         self.name = name
         self.process = process
         self.log = log
+        self._patience = patience
 
     async def died(self) -> ServiceFailed:
         """Wait until the process ends by itself, and say so."""
@@ -42,7 +45,7 @@ class Service:
             return
         self.process.terminate()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await self.process.wait()
         except TimeoutError:
             self.process.kill()
@@ -57,6 +60,7 @@ async def running(
     log: Path | None = None,
     env: Mapping[str, str] | None = None,
     on_orphaned: signal.Signals = signal.SIGTERM,
+    patience: float = _PATIENCE,
 ) -> AsyncIterator[Service]:
     """`command` as a child for as long as the context lasts.
 
@@ -64,6 +68,7 @@ async def running(
         log: where its output goes; nothing: to the parent's.
         env: its whole environment; nothing: the parent's.
         on_orphaned: what it gets if the parent dies without a word.
+        patience: seconds between asking it to end and ending it.
 
     Raises:
         ServiceFailed: the command cannot be run.
@@ -84,7 +89,7 @@ async def running(
     finally:
         if output:
             output.close()
-    service = Service(name, process, log)
+    service = Service(name, process, log, patience)
     try:
         yield service
     finally:
