@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from api.auth import LOOPBACK_ORIGIN
 from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.hooks import storage_hook
@@ -51,6 +52,7 @@ def create_app(services: Services) -> Starlette:
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
+                allow_origin_regex=LOOPBACK_ORIGIN.pattern if settings.auth == "none" else None,
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type"],
             )

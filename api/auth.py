@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 
 from jobs.errors import Unauthenticated
@@ -15,6 +16,10 @@ class Caller:
     """Somebody known; `owner` is whose images they see and change."""
 
     owner: str
+
+
+# Who develops a page on this machine serves it from another port of it.
+LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
 def authenticate(authorization: str | None, settings: Settings) -> Caller:

@@ -8,7 +8,7 @@ the reader had to begin anew, and every few seconds besides.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import NamedTuple
@@ -95,7 +95,7 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the bus for as long as the context lasts."""
-        tasks = [asyncio.create_task(work()) for work in (self._listen, self._read, self._refresh)]
+        tasks = [asyncio.create_task(_forever(work)) for work in (self._listen, self._read, self._refresh)]
         try:
             yield
         finally:
@@ -140,12 +140,22 @@ class Hub:
             except Unavailable as error:
                 log.warning("changes wait for the catalog", reason=error.message)
                 self._stale.update(watched)
-                await asyncio.sleep(1)
                 self._work.set()
+                await asyncio.sleep(1)
                 continue
             for image in images.values():
                 for watcher in self._by_image.get(image.id, ()):
                     watcher.offer(image)
+
+
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    """Begin `work` again whatever ends it: without it, every subscriber would wait in vain."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("following changes was interrupted")
+        await asyncio.sleep(1)
 
 
 async def image_updates(

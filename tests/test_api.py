@@ -265,10 +265,28 @@ async def test_only_the_current_websocket_protocol_is_spoken(system: System) -> 
             await socket.recv()
 
 
-async def test_a_page_of_another_origin_opens_no_websocket(system: System) -> None:
-    """Unless its origin is configured."""
+async def test_a_page_of_another_origin_is_refused(system: System) -> None:
+    """Over HTTP and over the websocket; one that is served from this machine is not."""
     with pytest.raises(websockets.InvalidStatus):
         await connect(system, origin="https://evil.example")
+    async with connect(system, origin="http://localhost:5173") as socket:
+        assert socket.subprotocol == TRANSPORT_WS
+    allowed = {}
+    for origin in ("https://evil.example", "http://localhost:5173", "http://localhost.evil.example"):
+        preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        answer = await system.http.options(f"{system.url}/graphql", headers=preflight)
+        allowed[origin] = answer.headers.get("access-control-allow-origin")
+    assert [origin for origin, told in allowed.items() if told] == ["http://localhost:5173"]
+
+
+async def test_a_configured_origin_is_allowed(settings: Settings) -> None:
+    """And only that one, where keys are asked for."""
+    keyed = settings.model_copy(update={"auth": "keys", "cors_origins": ("https://shop.example",)})
+    async with running_system(keyed, worker=False, events=False) as system:
+        async with connect(system, origin="https://shop.example") as socket:
+            assert socket.subprotocol == TRANSPORT_WS
+        with pytest.raises(websockets.InvalidStatus):
+            await connect(system, origin="http://localhost:5173")
 
 
 async def test_the_playground_answers_a_browser(system: System) -> None:
