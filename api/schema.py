@@ -17,21 +17,16 @@ from api.context import Info
 from api.enums import ImageOrder, ImageStatus
 from api.errors import MaskedErrors
 from api.paging import decode_cursor
-from api.types import (
-    SCALARS,
+from api.payloads import (
     CreateUploadsPayload,
     DeleteImagesPayload,
     FeedEvent,
-    Image,
-    ImageConflict,
     ImageConnection,
-    ImageNotFound,
-    ImageResult,
     InvalidFile,
-    Node,
     Preset,
     UploadTarget,
 )
+from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
 from api.uploads import FileRequest, Upload, create_uploads
 from jobs import ports, requests
 from jobs.errors import Conflict, InvalidInput, NotFound

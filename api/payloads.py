@@ -1,0 +1,176 @@
+"""What fields of the schema answer with: upload targets, lists, feed events, presets."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+import strawberry
+
+from api.enums import ProblemCode
+from api.feed import FeedItem
+from api.paging import encode_cursor
+from api.types import URL, Image, ImageResult, Problem
+from api.uploads import Upload
+from jobs import images, presets
+from jobs.errors import Rejection
+from jobs.ports import Position
+
+
+@strawberry.type(description="A name and a value to send along.")
+class Header:
+    """One header of an HTTP request, or one field of a form."""
+
+    name: str = strawberry.field(description="Its name.")
+    value: str = strawberry.field(description="Its value.")
+
+
+@strawberry.type(description="The one request that stores one file once.")
+class UploadTarget:
+    """`api.uploads.Upload`."""
+
+    image: Image = strawberry.field(description="The image that the file will become.")
+    method: str = strawberry.field(description="The HTTP method.")
+    url: URL = strawberry.field(description="Where the bytes go: straight to object storage.")
+    headers: list[Header] = strawberry.field(
+        description="Headers to send exactly as they are; they are signed."
+    )
+    fields: list[Header] = strawberry.field(description="Fields of a form, before the file; none for a PUT.")
+    expires_at: datetime = strawberry.field(description="When the store stops taking it.")
+    curl: str = strawberry.field(description="The same as a command for a shell, run where the file lies.")
+
+    @classmethod
+    def from_domain(cls, upload: Upload) -> Self:
+        """The type of `upload`."""
+        return cls(
+            image=Image.from_domain(upload.image),
+            method=upload.target.method,
+            url=URL(upload.target.url),
+            headers=[Header(name=name, value=value) for name, value in upload.target.headers.items()],
+            fields=[],
+            expires_at=upload.image.expires_at,
+            curl=upload.curl,
+        )
+
+
+@strawberry.type(description="A file that will not be taken.")
+class InvalidFile(Problem):
+    """`jobs.errors.Rejection` of a file that was only asked for."""
+
+    filename: str = strawberry.field(description="The filename that was asked for.")
+
+    @classmethod
+    def from_domain(cls, filename: str, rejection: Rejection) -> Self:
+        """The type of `rejection`."""
+        return cls(code=ProblemCode[rejection.code.name], message=rejection.message, filename=filename)
+
+
+CreateUploadResult = Annotated[
+    UploadTarget | InvalidFile,
+    strawberry.union("CreateUploadResult", description="Where to send a file, or why it is not taken."),
+]
+
+
+@strawberry.type(description="What became of a request for upload targets.")
+class CreateUploadsPayload:
+    """One result for each file."""
+
+    results: list[CreateUploadResult] = strawberry.field(description="In the order of the input's files.")
+
+
+@strawberry.type(description="What became of a request to delete.")
+class DeleteImagesPayload:
+    """One result for each id."""
+
+    results: list[ImageResult] = strawberry.field(
+        description="In the order of the ids: tombstones, or why not."
+    )
+
+
+@strawberry.type(description="A change of one of the caller's images.")
+class FeedEvent:
+    """`api.feed.FeedItem`."""
+
+    cursor: str = strawberry.field(description="Give it to `feed(after:)` to go on from here.")
+    image: Image = strawberry.field(description="The image as it is now.")
+
+    @classmethod
+    def from_domain(cls, item: FeedItem) -> Self:
+        """The type of `item`."""
+        return cls(cursor=item.cursor, image=Image.from_domain(item.image))
+
+
+@strawberry.type(description="A named list of variants that images are developed into.")
+class Preset:
+    """`jobs.presets.Preset`."""
+
+    name: str = strawberry.field(description="Its name, for `createUploads`.")
+    variants: list["PresetVariant"] = strawberry.field(description="What it makes, the smallest first.")
+
+    @classmethod
+    def from_domain(cls, name: str, preset: presets.Preset) -> Self:
+        """The type of `preset`."""
+        return cls(
+            name=name,
+            variants=[
+                PresetVariant(
+                    name=spec.name, format=spec.format.value, width=spec.width, quality=spec.quality
+                )
+                for spec in preset.variants
+            ],
+        )
+
+
+@strawberry.type(description="One rendition that a preset makes.")
+class PresetVariant:
+    """`jobs.presets.VariantSpec`."""
+
+    name: str = strawberry.field(description="Its name.")
+    format: str = strawberry.field(description="Its encoding.")
+    width: int = strawberry.field(description="Its greatest width in pixels; no image is enlarged.")
+    quality: int = strawberry.field(description="The encoder's quality, 1 to 100.")
+
+
+@strawberry.type(description="Where a page of a list lies.")
+class PageInfo:
+    """Relay's page info."""
+
+    has_next_page: bool = strawberry.field(description="Whether there is more behind this page.")
+    has_previous_page: bool = strawberry.field(description="Whether the page began behind a cursor.")
+    start_cursor: str | None = strawberry.field(description="The cursor of the first image.")
+    end_cursor: str | None = strawberry.field(description="The cursor of the last image.")
+
+
+@strawberry.type(description="An image in a list.")
+class ImageEdge:
+    """Relay's edge."""
+
+    cursor: str = strawberry.field(description="Its place in the list.")
+    node: Image = strawberry.field(description="The image.")
+
+
+@strawberry.type(description="A page of a list of images.")
+class ImageConnection:
+    """Relay's connection."""
+
+    edges: list[ImageEdge] = strawberry.field(description="The images with their cursors.")
+    nodes: list[Image] = strawberry.field(description="The images alone.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies.")
+
+    @classmethod
+    def from_domain(cls, found: list[images.Image], *, first: int, continued: bool) -> Self:
+        """A page of `first` images out of `found`, which has one more if there is a next page."""
+        edges = [
+            ImageEdge(
+                cursor=encode_cursor(Position(image.created_at, image.id)), node=Image.from_domain(image)
+            )
+            for image in found[:first]
+        ]
+        return cls(
+            edges=edges,
+            nodes=[edge.node for edge in edges],
+            page_info=PageInfo(
+                has_next_page=len(found) > first,
+                has_previous_page=continued,
+                start_cursor=edges[0].cursor if edges else None,
+                end_cursor=edges[-1].cursor if edges else None,
+            ),
+        )
