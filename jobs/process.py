@@ -155,6 +155,11 @@ class Attempt:
                     match message:
                         case RenditionMade():
                             storing.append(group.create_task(self._store(message)))
+                        case Inspected() if message.content_type != self.image.content_type:
+                            raise Rejection(
+                                ProblemCode.TYPE_MISMATCH,
+                                f"It was declared as {self.image.content_type} and is {message.content_type}.",
+                            )
                         case _:
                             fields |= _facts(message)
         except ExceptionGroup as failures:

@@ -161,6 +161,17 @@ async def test_other_bytes_than_declared_are_rejected(services: Services, pool: 
     assert problem.code is ProblemCode.CHECKSUM_MISMATCH
 
 
+async def test_another_type_than_declared_is_rejected(services: Services, pool: DevelopingPool) -> None:
+    """Both are named."""
+    image = await arrived(services, a_photo(fmt="PNG"))
+    assert await process(image.id, services, pool) is Processed.REJECTED
+    problem = (await state(services, image)).problem
+    assert problem is not None
+    assert problem.code is ProblemCode.TYPE_MISMATCH
+    assert "image/jpeg" in problem.message
+    assert "image/png" in problem.message
+
+
 @pytest.mark.parametrize("fault", [Unavailable("Away."), RuntimeError("A mistake of ours.")])
 async def test_our_own_fault_is_tried_again_and_then_failed(services: Services, fault: Exception) -> None:
     """With more patience each time, and a record that stays and can be reprocessed."""
