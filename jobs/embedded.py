@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import aioboto3
 import httpx
@@ -27,7 +28,8 @@ from redis.exceptions import RedisError
 
 from jobs.supervise import Service, ServiceFailed, free_port, port_is_free, running
 
-_READY_WITHIN = 30.0  # seconds
+# Seconds. If its port is taken by somebody who never speaks, mongod waits for him for half a minute.
+_READY_WITHIN = 60.0
 _NOT_INITIATED, _NOT_A_MEMBER = 94, 93  # codes of MongoDB's errors
 _REGION = "us-east-1"
 _ROOT = "test"  # the key and secret that ministack is born with
@@ -50,10 +52,10 @@ async def embedded_services(data_dir: Path) -> AsyncIterator[Embedded]:
     """All three, each answering, until the context ends; their data stay in `data_dir`.
 
     Raises:
-        ServiceFailed: a binary is missing, a service did not come up, or `data_dir` is in use.
+        ServiceFailed: a binary is missing, a service did not come up, or `data_dir` cannot be used.
     """
     data_dir = data_dir.absolute()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    _make_folders(data_dir)
     with _alone_in(data_dir):
         ports = _ports(data_dir)
         async with AsyncExitStack() as stack:
@@ -81,6 +83,14 @@ async def embedded_services(data_dir: Path) -> AsyncIterator[Embedded]:
             )
 
 
+def _make_folders(data_dir: Path) -> None:
+    try:
+        for name in ("mongod", "valkey", "ministack", "s3"):
+            (data_dir / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceFailed(f"{data_dir} cannot be used: {error.filename}: {error.strerror}") from error
+
+
 @contextmanager
 def _alone_in(data_dir: Path) -> Iterator[None]:
     with (data_dir / "lock").open("w") as lock:
@@ -96,7 +106,7 @@ def _alone_in(data_dir: Path) -> Iterator[None]:
 def _ports(data_dir: Path) -> dict[str, int]:
     """The ports of the last time where they are still free, so that URLs outlive a restart."""
     path = data_dir / "ports.json"
-    before: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+    before = _kept(path) or {}
     ports = {
         name: port if (port := before.get(name)) and port_is_free(port) else free_port()
         for name in ("mongod", "valkey", "ministack")
@@ -105,10 +115,17 @@ def _ports(data_dir: Path) -> dict[str, int]:
     return ports
 
 
+def _kept(path: Path) -> Any:
+    """What was written there the last time; nothing if there is none, or only a part of it."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 @asynccontextmanager
 async def _mongod(data_dir: Path, port: int) -> AsyncIterator[Service]:
     folder = data_dir / "mongod"
-    folder.mkdir(exist_ok=True)
     command: list[str | Path] = [
         _mongod_binary(), "--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", str(port),
         "--dbpath", folder, "--nounixsocket", "--oplogSize", "50", "--wiredTigerCacheSizeGB", "0.25",
@@ -158,7 +175,6 @@ def _mongod_binary() -> Path:
 @asynccontextmanager
 async def _valkey(data_dir: Path, port: int) -> AsyncIterator[Service]:
     folder = data_dir / "valkey"
-    folder.mkdir(exist_ok=True)
     command: list[str | Path] = [
         _valkey_binary(), "--bind", "127.0.0.1", "--port", str(port), "--dir", folder,
         # Without the append-only file a kill would lose every queued job.
@@ -186,8 +202,6 @@ def _valkey_binary() -> Path:
 @asynccontextmanager
 async def _ministack(data_dir: Path, port: int) -> AsyncIterator[Service]:
     objects, state = data_dir / "s3", data_dir / "ministack"
-    for folder in (objects, state):
-        folder.mkdir(exist_ok=True)
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(state),
@@ -250,17 +264,17 @@ async def _ready(service: Service, check: Callable[[], Awaitable[bool]], not_yet
 async def _access_key(endpoint: str, path: Path) -> tuple[str, str]:
     """A key whose signatures the store verifies: that of the last time, or a new one."""
     session = aioboto3.Session(region_name=_REGION)
-    if path.exists():
-        kept: tuple[str, str] = tuple(json.loads(path.read_text()))
+    if kept := _kept(path):
+        access_key, secret_key = kept
         async with session.client(
-            "sts", endpoint_url=endpoint, aws_access_key_id=kept[0], aws_secret_access_key=kept[1]
+            "sts", endpoint_url=endpoint, aws_access_key_id=access_key, aws_secret_access_key=secret_key
         ) as sts:
             try:
                 await sts.get_caller_identity()
             except ClientError:
                 pass  # the store has forgotten it: it was killed before it could save its state
             else:
-                return kept
+                return access_key, secret_key
     async with session.client(
         "iam", endpoint_url=endpoint, aws_access_key_id=_ROOT, aws_secret_access_key=_ROOT
     ) as iam:
