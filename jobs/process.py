@@ -158,7 +158,7 @@ class Attempt:
                         case Inspected() if message.content_type != self.image.content_type:
                             raise Rejection(
                                 ProblemCode.TYPE_MISMATCH,
-                                f"It was declared as {self.image.content_type}; it is {message.content_type}.",
+                                f"Declared as {self.image.content_type}, it is {message.content_type}.",
                             )
                         case _:
                             fields |= _facts(message)
