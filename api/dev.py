@@ -92,6 +92,7 @@ async def local_system(
             yield embedded, death
         finally:
             death.cancel()
+            await asyncio.gather(*(service.stop() for service in ours))  # all at once: nobody likes to wait
 
 
 def _environment(embedded: Embedded) -> dict[str, str]:

@@ -73,14 +73,17 @@ async def embedded_services(data_dir: Path) -> AsyncIterator[Embedded]:
                 services.append(outcome)
             endpoint = f"http://127.0.0.1:{ports['ministack']}"
             access_key, secret_key = await _access_key(endpoint, data_dir / "s3-key.json")
-            yield Embedded(
-                mongo_url=f"mongodb://127.0.0.1:{ports['mongod']}/?replicaSet=rs0&directConnection=true",
-                redis_url=f"redis://127.0.0.1:{ports['valkey']}/0",
-                s3_endpoint=endpoint,
-                access_key=access_key,
-                secret_key=secret_key,
-                services=tuple(services),
-            )
+            try:
+                yield Embedded(
+                    mongo_url=f"mongodb://127.0.0.1:{ports['mongod']}/?replicaSet=rs0&directConnection=true",
+                    redis_url=f"redis://127.0.0.1:{ports['valkey']}/0",
+                    s3_endpoint=endpoint,
+                    access_key=access_key,
+                    secret_key=secret_key,
+                    services=tuple(services),
+                )
+            finally:
+                await asyncio.gather(*(service.stop() for service in services))
 
 
 def _make_folders(data_dir: Path) -> None:
