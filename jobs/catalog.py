@@ -7,7 +7,7 @@ client, so only calls that both share are used here, and the contract suite runs
 import inspect
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ _INDEXES = [
     IndexModel([("owner", ASCENDING), ("changed_at", ASCENDING), ("_id", ASCENDING)], name="by_change"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
+_RETRY_WITHIN = timedelta(seconds=60)  # by then the job has come again; else the sweep makes another
 _DUPLICATE_KEY = 11_000  # a code of MongoDB's errors
 _TIMELINE_LENGTH = 50  # a record that is reprocessed for years must not outgrow its document
 
@@ -120,11 +121,12 @@ class MongoCatalog:
                 await self._images.find_one_and_update(query, update, return_document=ReturnDocument.AFTER)
             )
 
-    async def release(self, image_id: str, *, fence: str, at: datetime) -> bool:
+    async def release(self, image_id: str, *, fence: str, at: datetime, counted: bool = True) -> bool:
+        update: Document = {"$set": {"lease.until": at, "due_at": at + _RETRY_WITHIN}}
+        if not counted:
+            update["$inc"] = {"attempts": -1}
         with _reaching():
-            result = await self._images.update_one(
-                {"_id": image_id, "lease.fence": fence}, {"$set": {"lease.until": at, "due_at": at}}
-            )
+            result = await self._images.update_one({"_id": image_id, "lease.fence": fence}, update)
             return bool(result.modified_count)
 
     async def due(self, *, at: datetime, limit: int) -> list[Image]:

@@ -170,6 +170,12 @@ class Image(_Value):
     timeline: tuple[StatusChange, ...] = ()
 
     @property
+    def queued_at(self) -> datetime:
+        """When it last became UPLOADED."""
+        times = [change.at for change in self.timeline if change.status is Status.UPLOADED]
+        return times[-1] if times else self.created_at
+
+    @property
     def source_key(self) -> str:
         """The object that holds the source."""
         return source_key(self.id)

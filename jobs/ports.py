@@ -64,8 +64,12 @@ class Catalog(Protocol):
             The record after the move; None if there is no such record or it does not stand there.
         """
 
-    async def release(self, image_id: str, *, fence: str, at: datetime) -> bool:
-        """End the lease of `fence` early, so that the next attempt need not wait for it."""
+    async def release(self, image_id: str, *, fence: str, at: datetime, counted: bool = True) -> bool:
+        """End the lease of `fence` early, so that the next attempt need not wait for it.
+
+        Args:
+            counted: whether it stays counted among the attempts.
+        """
 
     async def due(self, *, at: datetime, limit: int) -> list[Image]:
         """The records that the sweep should look at, the longest waiting first."""

@@ -25,6 +25,7 @@ from jobs.presets import Preset
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=30)  # as long as a job may run
+_GIVE_UP = timedelta(hours=6)
 _BUDGET = LEASE - timedelta(seconds=3)  # of which some is left for saying how it ended
 
 
@@ -36,7 +37,7 @@ class Developer(Protocol):
 
         Raises:
             Rejection: the file is at fault.
-            Unavailable: the process that did the work died.
+            Exception: the process that did the work died, or anything else.
         """
 
 
@@ -70,7 +71,8 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
     """One attempt at one image, from lease to verdict.
 
     Raises:
-        TryAgain: the attempt failed through no fault of the file, and there are attempts left.
+        TryAgain: the attempt failed, the file may have caused it, and there are attempts left.
+        Unavailable: a service is away, which is no attempt; it should run again when that is back.
     """
     now = services.clock()
     lease = Lease(fence=new_fence(), until=now + LEASE)
@@ -102,7 +104,12 @@ async def _settle(attempt: "Attempt", developer: Developer, folder: Path) -> Pro
             "The source is no longer in the store.", code=ProblemCode.SOURCE_MISSING, retryable=False
         )
     except asyncio.CancelledError:
-        await asyncio.shield(attempt.give_back())
+        await asyncio.shield(attempt.give_back(counted=False))
+        raise
+    except Unavailable as error:
+        if attempt.has_waited_long:
+            return await attempt.fail(f"For too long: {error.message}")
+        await attempt.give_back(counted=False)
         raise
     except Exception as error:
         log.exception("an attempt failed", image=attempt.image.id, attempt=attempt.image.attempts)
@@ -134,6 +141,11 @@ class Attempt:
     def is_last(self) -> bool:
         """Whether the attempts are used up with this one."""
         return self.image.attempts >= self._services.settings.max_attempts
+
+    @property
+    def has_waited_long(self) -> bool:
+        """Whether services have been away for longer than anybody waits."""
+        return self._services.clock() - self.image.queued_at > _GIVE_UP
 
     async def develop(self, developer: Developer, folder: Path) -> dict[str, Any]:
         """Fetch the source and store every variant; returns the fields that the record gains."""
@@ -191,10 +203,15 @@ class Attempt:
         await self._discard(self._written)
         return Processed.FAILED if moved else Processed.NOTHING
 
-    async def give_back(self) -> None:
-        """End the lease early; where that fails, it ends by itself."""
+    async def give_back(self, *, counted: bool = True) -> None:
+        """End the lease early; where that fails, it ends by itself.
+
+        Args:
+            counted: whether the file may be what ended the attempt.
+        """
+        now = self._services.clock()
         try:
-            await self._services.catalog.release(self.image.id, fence=self._fence, at=self._services.clock())
+            await self._services.catalog.release(self.image.id, fence=self._fence, at=now, counted=counted)
         except Unavailable as error:
             log.warning("a lease was not released", image=self.image.id, reason=error.message)
         await self._discard(self._written)

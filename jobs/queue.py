@@ -92,7 +92,9 @@ class RedisQueue:
 
     async def enqueue(self, image: Image) -> None:
         with reaching():
-            if await self._redis.enqueue_job(DEVELOP, image.id, _job_id=job_id(image)) is not None:
+            if await self._redis.enqueue_job(
+                DEVELOP, image.id, _job_id=job_id(image), _queue_name=self._name
+            ):
                 await self._redis.publish(self._wake, image.id)
 
     async def depth(self) -> int:

@@ -5,12 +5,14 @@ woken by a message when a job comes and by a job's end when it was full; polling
 """
 
 import asyncio
+import random
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, cast
 
 import structlog
-from arq import Retry, cron
+from arq import Retry
 from arq import Worker as ArqWorker
 from arq.connections import ArqRedis
 from arq.worker import func
@@ -20,16 +22,16 @@ from jobs.bus import listen
 from jobs.errors import Unavailable
 from jobs.imaging.pool import DevelopingPool
 from jobs.ports import Services
-from jobs.process import LEASE, Developer, TryAgain, process
+from jobs.process import LEASE, Developer, TryAgain, backoff, process
 from jobs.queue import DEVELOP, deserialize, open_redis, queue_name, serialize, wake_channel
 from jobs.services import open_services
 from jobs.settings import Settings
-from jobs.sweep import sweep
+from jobs.sweep import BATCH, sweep
 
 log = structlog.get_logger(__name__)
 
 _POLL = 0.5  # seconds; also how late a job that was put off may start
-_SWEEP_AT = {0, 30}  # seconds of every minute
+_SWEEP_EVERY = 30.0  # seconds, by whichever worker comes first
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
 
@@ -44,11 +46,10 @@ class Worker(ArqWorker):
         self._url, self._channel = settings.redis_url, wake_channel(settings)
         super().__init__(
             functions=[func(_develop, name=DEVELOP, timeout=LEASE, max_tries=_TRIES)],
-            cron_jobs=[cron(_sweep, name="sweep", second=_SWEEP_AT, timeout=LEASE, max_tries=1)],
             redis_pool=redis,
             queue_name=queue_name(settings),
             ctx={"services": services, "developer": developer},
-            max_jobs=settings.worker_concurrency + 1,  # one more fetches its source meanwhile
+            max_jobs=settings.worker_concurrency,  # one more would spend its lease waiting for a child
             keep_result=0,
             poll_delay=_POLL,
             queue_read_limit=1_000,  # dead in-progress entries must not hide live jobs
@@ -59,11 +60,22 @@ class Worker(ArqWorker):
             **options,
         )
         self.on_stop = lambda _: self.stop()
+        self.sem = asyncio.BoundedSemaphore(sys.maxsize)  # `job_counter` below is the limit
+        self._sweep_lock = f"{settings.namespace}:sweep"
+
+    @property
+    def job_counter(self) -> int:
+        """How many jobs run. Counted, for arq's own sum does not come back from a Redis error."""
+        return sum(not task.done() for task in self.tasks.values())
+
+    @job_counter.setter
+    def job_counter(self, _: int) -> None:
+        """Nothing: what is counted cannot be set."""
 
     async def main(self) -> None:
         """Start what waits whenever there may be something to start."""
         self.ctx["redis"] = self.pool
-        listening = asyncio.create_task(self._listen())
+        beside = [asyncio.create_task(work()) for work in (self._listen, self._sweep)]
         try:
             while not self._stopped:
                 self._wake_up.clear()
@@ -75,8 +87,9 @@ class Worker(ArqWorker):
                     async with asyncio.timeout(_POLL):
                         await self._wake_up.wait()
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     def stop(self) -> None:
         """Take no more jobs. A cancellation alone can be swallowed by the Redis client."""
@@ -95,6 +108,23 @@ class Worker(ArqWorker):
             async for _ in messages:
                 self._wake_up.set()
 
+    async def _sweep(self) -> None:
+        """Sweep now and then, one worker of all at a time.
+
+        Not as a job of arq's: it would wait behind the very backlog that it is there to watch.
+        """
+        services = cast("Services", self.ctx["services"])
+        while not self._stopped:
+            try:
+                if await self.pool.set(self._sweep_lock, b"1", nx=True, px=int(_SWEEP_EVERY * 1e3)):
+                    while (await sweep(services)).total() == BATCH:
+                        pass  # there may be more
+            except (RedisError, OSError, Unavailable) as error:
+                log.warning("the sweep waits for a service", reason=repr(error))
+            except Exception:
+                log.exception("the sweep failed")
+            await asyncio.sleep(_SWEEP_EVERY / 3)
+
     def _release_sem_dec_counter_on_complete(self) -> None:
         super()._release_sem_dec_counter_on_complete()
         self._wake_up.set()
@@ -106,15 +136,10 @@ async def _develop(ctx: dict[str, Any], image_id: str) -> None:
     except TryAgain as again:
         raise Retry(defer=again.after) from again
     except Unavailable as error:
+        # A service of ours is away: the more often it was, the longer we wait, each a little differently.
+        wait = backoff(ctx["job_try"]) * random.uniform(0.75, 1.25)  # noqa: S311 - not for secrets
         log.warning("a job waits for a service", image=image_id, reason=error.message)
-        raise Retry(defer=_POLL * 4) from error
-
-
-async def _sweep(ctx: dict[str, Any]) -> None:
-    try:
-        await sweep(cast("Services", ctx["services"]))
-    except Unavailable as error:
-        log.warning("the sweep waits for a service", reason=error.message)
+        raise Retry(defer=wait) from error
 
 
 @asynccontextmanager

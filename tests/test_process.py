@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import ProblemCode, Rejection, Unavailable
-from jobs.images import Image, Move, Source, Status
+from jobs.images import Image, Move, Source, Status, StatusChange
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
-from jobs.imaging.pool import DevelopingPool
+from jobs.imaging.pool import ChildDied, DevelopingPool
 from jobs.ports import Services
 from jobs.presets import Preset, VariantFormat
 from jobs.process import LEASE, Developer, Processed, TryAgain, backoff, process
@@ -32,7 +32,8 @@ async def pool() -> AsyncIterator[DevelopingPool]:
 
 async def arrived(services: Services, body: bytes = PHOTO, **fields: object) -> Image:
     """An UPLOADED image whose source is stored."""
-    image = an_image(status=Status.UPLOADED, byte_size=len(body), round=1, **fields)
+    timeline = (StatusChange(status=Status.UPLOADED, at=services.clock()),)
+    image = an_image(status=Status.UPLOADED, byte_size=len(body), round=1, timeline=timeline, **fields)
     await services.storage.write(image.source_key, body, content_type="image/jpeg")
     stored = await services.storage.head(image.source_key)
     assert stored is not None
@@ -172,8 +173,10 @@ async def test_another_type_than_declared_is_rejected(services: Services, pool: 
     assert "image/png" in problem.message
 
 
-@pytest.mark.parametrize("fault", [Unavailable("Away."), RuntimeError("A mistake of ours.")])
-async def test_our_own_fault_is_tried_again_and_then_failed(services: Services, fault: Exception) -> None:
+@pytest.mark.parametrize("fault", [ChildDied(), RuntimeError("A mistake of ours.")])
+async def test_what_the_file_may_have_caused_is_tried_again_and_then_failed(
+    services: Services, fault: Exception
+) -> None:
     """With more patience each time, and a record that stays and can be reprocessed."""
     image = await arrived(services)
     waits = []
@@ -190,11 +193,34 @@ async def test_our_own_fault_is_tried_again_and_then_failed(services: Services, 
     assert await variants_in_store(services) == []
 
 
+async def test_a_service_that_is_away_costs_no_attempt(services: Services) -> None:
+    """However often: when it is back, the image becomes READY as if nothing had been."""
+    image = await arrived(services)
+    for _ in range(3 * services.settings.max_attempts):
+        with pytest.raises(Unavailable):
+            await process(image.id, services, Scripted(raising(Unavailable("Away."))))
+    assert await variants_in_store(services) == []
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    assert (await state(services, image)).attempts == 1
+
+
+async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
+    """After hours, the image comes to rest and can be reprocessed."""
+    image = await arrived(services)
+    tomorrow = services.clock() + timedelta(days=1)
+    later = replace(services, clock=lambda: tomorrow)
+    away = Scripted(raising(Unavailable("Away.")))
+    assert await process(image.id, later, away) is Processed.FAILED
+    problem = (await state(services, image)).problem
+    assert problem is not None
+    assert problem.retryable
+
+
 async def test_a_second_attempt_need_not_wait_for_the_first_ones_lease(services: Services) -> None:
     """Whoever gives up says so."""
     image = await arrived(services)
     with pytest.raises(TryAgain):
-        await process(image.id, services, Scripted(raising(Unavailable("Away."))))
+        await process(image.id, services, Scripted(raising(ChildDied())))
     assert await process(image.id, services, Scripted()) is Processed.READY
     assert (await state(services, image)).attempts == 2
 
@@ -269,7 +295,7 @@ async def test_a_worker_that_is_stopped_gives_its_image_back(services: Services)
 async def test_an_unknown_preset_is_our_fault(services: Services) -> None:
     """It was known when the upload was asked for; another configuration may know it again."""
     image = await arrived(services, preset="of-yesterday")
-    with pytest.raises(TryAgain):
+    with pytest.raises(Unavailable):
         await process(image.id, services, Scripted())
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.bus import listen
 from jobs.errors import Unavailable
@@ -130,6 +131,64 @@ async def test_the_listener_outlives_a_broken_connection(services: Services) -> 
         image = waiting()
         await services.queue.enqueue(image)
         assert await catalog.asked.get() == image.id
+
+
+async def test_errors_of_redis_cost_no_place(services: Services) -> None:
+    """However often Redis fails while a job is looked at, the worker goes on with as many as before."""
+    catalog, image = Called(), waiting()
+    async with open_redis(services.settings) as redis:
+
+        class Failing(type(redis)):  # type: ignore[misc]
+            """Breaks off in the middle of looking at a job, as often as the test says."""
+
+            failures = 3 * services.settings.worker_concurrency + 3
+
+            def pipeline(self, *arguments: Any, **options: Any) -> Any:
+                """A pipeline whose first question may fail."""
+                made = super().pipeline(*arguments, **options)
+                if Failing.failures:
+                    Failing.failures -= 1
+
+                    async def exists(*_: Any) -> None:
+                        raise RedisConnectionError("broken off")
+
+                    made.exists = exists
+                return made
+
+        await services.queue.enqueue(image)
+        redis.__class__ = Failing
+        anything: Any = catalog
+        worker = Worker(redis, replace(services, catalog=anything), anything, handle_signals=False)
+        running = asyncio.create_task(worker.async_run())
+        try:
+            assert await catalog.asked.get() == image.id
+        finally:
+            worker.stop()
+            await running
+            await worker.finish()
+
+
+async def test_the_sweep_does_not_wait_behind_jobs(services: Services) -> None:
+    """A worker that is busy for long still looks after what was lost."""
+    swept = asyncio.Event()
+
+    class Busy(Called):
+        """Never ends a job, and tells when the sweep asks."""
+
+        async def move(self, image_id: str, *_: object, **__: object) -> None:
+            """Wait for ever."""
+            self.asked.put_nowait(image_id)
+            await asyncio.Event().wait()
+
+        async def due(self, **_: object) -> list[Image]:
+            """Tell."""
+            swept.set()
+            return []
+
+    for _ in range(20):
+        await services.queue.enqueue(waiting())
+    async with working(services, Busy()), asyncio.timeout(20):
+        await swept.wait()
 
 
 async def test_jobs_are_json(services: Services) -> None:

@@ -15,7 +15,7 @@ from typing import Self
 
 import structlog
 
-from jobs.errors import ProblemCode, Rejection, Unavailable
+from jobs.errors import ProblemCode, Rejection
 from jobs.imaging.messages import ANSWER, Finished, Message, Refused, Task
 from jobs.presets import Preset
 
@@ -23,6 +23,10 @@ log = structlog.get_logger(__name__)
 
 MEMORY = 3 * 2**29  # bytes of address space for a child: 1.5 GiB
 MAX_TASKS = 200  # after which a child is replaced, whatever it may have leaked
+
+
+class ChildDied(Exception):
+    """The child that developed a file ended, by whatever hand."""
 
 
 class _Child:
@@ -115,9 +119,10 @@ class DevelopingPool:
 
         Raises:
             Rejection: the file is at fault, or took too long.
-            Unavailable: the child died.
+            ChildDied: it may be the file that ended it.
         """
-        child = await self._idle.get()
+        while (child := await self._idle.get()).process.returncode is not None:
+            self._replace(child)  # it died at rest: no fault of this file
         deadline = asyncio.get_running_loop().time() + self._timeout
         fit = False
         try:
@@ -137,7 +142,7 @@ class DevelopingPool:
                 ProblemCode.TOO_COSTLY, f"Developing it takes more than {self._timeout:g} seconds."
             ) from None
         except (EOFError, ConnectionError, ValueError) as error:
-            raise Unavailable("The process that developed it died.") from error
+            raise ChildDied from error
         finally:
             if fit and child.tasks < self._max_tasks:
                 self._idle.put_nowait(child)

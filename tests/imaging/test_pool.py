@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import ProblemCode, Rejection, Unavailable
+from jobs.errors import ProblemCode, Rejection
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
-from jobs.imaging.pool import DevelopingPool
+from jobs.imaging.pool import ChildDied, DevelopingPool
 from jobs.presets import DEFAULT_PRESET, Preset, VariantSpec
 from tests.imaging import samples
 
@@ -130,18 +130,18 @@ async def test_a_killed_child_fails_its_own_task_alone(
         victim = min(pool.pids)
         os.kill(victim, signal.SIGKILL)
 
-        async def rest(messages: AsyncIterator[Message]) -> Message | Unavailable:
-            last: Message | Unavailable | None = None
+        async def rest(messages: AsyncIterator[Message]) -> Message | ChildDied:
+            last: Message | ChildDied | None = None
             try:
                 async for last in messages:  # noqa: B007 - only the last is of interest
                     pass
-            except Unavailable as error:
+            except ChildDied as error:
                 return error
             assert last is not None
             return last
 
         ends = await asyncio.gather(rest(one), rest(other))
-    assert {type(end) for end in ends} == {Unavailable, Finished}
+    assert {type(end) for end in ends} == {ChildDied, Finished}
     results = await asyncio.gather(*(_all(pool, quick, out) for out in outs * 3))
     assert all(isinstance(messages[-1], Finished) for messages in results)
     assert len(pool.pids) == 2
@@ -200,7 +200,7 @@ async def test_a_child_that_died_at_rest_is_replaced(quick: Path, tmp_path: Path
         assert await _gone(before)
         try:
             await _all(pool, quick, tmp_path)
-        except Unavailable:
+        except ChildDied:
             assert isinstance((await _all(pool, quick, tmp_path))[-1], Finished)
         assert not pool.pids & before
 
