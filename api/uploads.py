@@ -60,7 +60,7 @@ async def create_uploads(
 ) -> list[Upload | Rejection]:
     """One answer for each file, in the order asked.
 
-    The same key from the same owner gives the same images, with fresh targets.
+    The same key from the same owner gives the same images, with targets for the time that is left.
 
     Raises:
         Unavailable: a service did not answer. Asking again with the same key makes nothing twice.
@@ -120,12 +120,18 @@ async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Ser
     image = kept[item.id]
     if _declared(image) != _declared(item):
         return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for another file before.")
+    if image.status in (Status.EXPIRED, Status.DELETED):
+        return Rejection(
+            ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
+        )
+    # A repeat never outlives what the record says: the sweep would expire it under a valid target.
+    remaining = image.expires_at - services.clock()
     target = await services.storage.presign_upload(
         image.source_key,
         byte_size=image.byte_size,
         content_type=image.content_type,
         sha256=image.sha256,
-        expires_in=services.settings.upload_seconds,
+        expires_in=max(1, int(remaining.total_seconds())),
     )
     return Upload(image, target)
 

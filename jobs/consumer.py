@@ -123,6 +123,9 @@ async def handle(message: Message, services: Services) -> bool:
     except Unavailable as error:
         log.warning("an event waits for a service", reason=error.message)
         return False
+    except Exception:
+        log.exception("an event failed", body=message.body[:1_000])
+        return False  # it comes again; the queue's redrive policy says how often
     return True
 
 

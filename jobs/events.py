@@ -38,7 +38,7 @@ def parse_events(payload: object) -> list[ObjectCreated]:
     Tests that a store sends when notifications are set up, and events of other kinds, tell of none.
 
     Raises:
-        InvalidInput: the payload is not a storage event.
+        InvalidInput: the payload is not a storage event, or has no record that makes sense.
     """
     if not isinstance(payload, Mapping):
         raise InvalidInput("A storage event is a JSON object.")
@@ -47,7 +47,19 @@ def parse_events(payload: object) -> list[ObjectCreated]:
     records = payload.get("Records")
     if not isinstance(records, list):
         raise InvalidInput("A storage event has a list of Records.")
-    return [created for record in records if (created := _created(record)) is not None]
+    found: list[ObjectCreated] = []
+    complaint: InvalidInput | None = None
+    for record in records:
+        try:
+            created = _created(record)
+        except InvalidInput as error:
+            complaint = error  # it must not drag its neighbours down
+            continue
+        if created is not None:
+            found.append(created)
+    if complaint is not None and not found:
+        raise complaint
+    return found
 
 
 def _created(record: Any) -> ObjectCreated | None:

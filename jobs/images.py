@@ -8,7 +8,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -216,6 +216,10 @@ def counted_by(move: Move) -> dict[str, int]:
     return counters
 
 
+# An upload may begin just before its target expires, and last: for so long after it, one is looked for.
+GRACE = timedelta(seconds=60)
+LATE = timedelta(hours=1)
+
 SOURCES_PREFIX = "sources/"
 VARIANTS_PREFIX = "variants/"
 _SOURCE_KEY = re.compile(rf"{SOURCES_PREFIX}(img_[0-9a-f]{{32}})")
@@ -248,6 +252,11 @@ def image_id_of(key: str) -> str | None:
     return match[1] if match else None
 
 
+def variants_prefix(image_id: str) -> str:
+    """What the keys of all variants of an image begin with."""
+    return f"{VARIANTS_PREFIX}{image_id}/"
+
+
 def variant_key(image_id: str, fence: str, filename: str) -> str:
     """The key of a variant: an attempt of its own each, so that a late worker overwrites nothing."""
-    return f"{VARIANTS_PREFIX}{image_id}/{fence}/{filename}"
+    return f"{variants_prefix(image_id)}{fence}/{filename}"

@@ -12,6 +12,7 @@ import structlog
 from jobs.events import ObjectCreated
 from jobs.images import MOVES, Image, Move, Source, Status, image_id_of
 from jobs.ports import Services
+from jobs.removal import remove_objects
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,8 @@ async def ingest(image: Image, services: Services, *, via: str) -> tuple[Ingeste
     if image.status is Status.UPLOADED:
         await services.queue.enqueue(image)  # whoever moved it may have died before it was queued
         return Ingested.ALREADY, image
+    if image.status is Status.DELETED:
+        await remove_objects(image, services)  # a target outlives its image
     if image.status not in MOVES[Move.ARRIVE].sources:
         return Ingested.ALREADY, image
 

@@ -74,8 +74,8 @@ class Catalog(Protocol):
     async def due(self, *, at: datetime, limit: int) -> list[Image]:
         """The records that the sweep should look at, the longest waiting first."""
 
-    async def postpone(self, image: Image, *, until: datetime) -> None:
-        """Let the sweep look again later, unless the record has moved meanwhile."""
+    async def postpone(self, image: Image, *, until: datetime | None) -> None:
+        """Let the sweep look again later, or never, unless the record has moved meanwhile."""
 
     async def page(
         self,

@@ -3,9 +3,10 @@
 import structlog
 
 from jobs.errors import Conflict, NotFound, Unavailable
-from jobs.images import Image, Move, Status
+from jobs.images import GRACE, Image, Move, Status
 from jobs.ingest import REQUEUE_AFTER, enqueue
 from jobs.ports import Services
+from jobs.removal import remove_objects
 
 log = structlog.get_logger(__name__)
 
@@ -39,14 +40,16 @@ async def delete(image_id: str, owner: str, services: Services) -> Image:
     before = await owned(image_id, owner, services)
     if before.status is Status.DELETED:
         return before
+    now = services.clock()
+    # The sweep comes by again, for what a worker was just writing or the store did not remove.
     deleted = await services.catalog.move(
-        image_id, Move.DELETE, at=services.clock(), values={"variants": ()}, owner=owner
+        image_id, Move.DELETE, at=now, values={"variants": (), "due_at": now + GRACE}, owner=owner
     )
     if deleted is None:
         return await owned(image_id, owner, services)
     await services.bus.publish(deleted)
     try:
-        await services.storage.delete([before.source_key, *(variant.key for variant in before.variants)])
+        await remove_objects(deleted, services)
     except Unavailable as error:
         log.warning("objects were left behind", image=image_id, reason=error.message)
     return deleted

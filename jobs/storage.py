@@ -133,9 +133,11 @@ class S3Storage:
     async def delete(self, keys: Iterable[str]) -> None:
         for batch in _batched(keys, _DELETE_LIMIT):
             with _reaching():
-                await self._client.delete_objects(
+                answer = await self._client.delete_objects(
                     Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
                 )
+            if errors := answer.get("Errors"):
+                raise Unavailable(f"The object store does not delete: {errors[0].get('Code')}.")
 
     async def keys(self, prefix: str) -> list[str]:
         found: list[str] = []

@@ -11,15 +11,15 @@ from datetime import timedelta
 import structlog
 
 from jobs.errors import ProblemCode
-from jobs.images import Image, Move, Problem, Status
+from jobs.images import GRACE, LATE, Image, Move, Problem, Status
 from jobs.ingest import REQUEUE_AFTER, Ingested, ingest
 from jobs.ports import Services
+from jobs.removal import remove_objects
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500  # records of one sweep: the rest is due the next time
 _AT_ONCE = 16  # calls of the store at a time
-GRACE = timedelta(seconds=60)  # for an upload that began just before its target expired
 
 
 async def sweep(services: Services) -> Counter[str]:
@@ -42,7 +42,9 @@ async def sweep(services: Services) -> Counter[str]:
 
 
 async def _look(image: Image, services: Services) -> str:
-    if image.status is not Status.PENDING:
+    if image.status is Status.DELETED:
+        return await _tidy(image, services)
+    if image.status not in (Status.PENDING, Status.EXPIRED):
         # Nobody took it, or its worker is gone: a job that is still queued is not made twice.
         await services.queue.enqueue(image)
         await services.catalog.postpone(image, until=services.clock() + REQUEUE_AFTER)
@@ -52,6 +54,9 @@ async def _look(image: Image, services: Services) -> str:
     if outcome is not Ingested.MISSING:
         return "ingested"
     now = services.clock()
+    if image.status is Status.EXPIRED:
+        await services.catalog.postpone(image, until=None)
+        return "given up"
     if now < image.expires_at + GRACE:
         again = now + timedelta(seconds=services.settings.sweep_seconds)
         await services.catalog.postpone(image, until=min(again, image.expires_at + GRACE))
@@ -61,14 +66,23 @@ async def _look(image: Image, services: Services) -> str:
         Move.EXPIRE,
         at=now,
         values={
+            "due_at": image.expires_at + LATE,
             "problem": Problem(
                 code=ProblemCode.UPLOAD_EXPIRED,
                 message="Nothing was uploaded before the target expired.",
                 retryable=False,
-            )
+            ),
         },
     )
     if expired is None:
         return "moved"
     await services.bus.publish(expired)
     return "expired"
+
+
+async def _tidy(image: Image, services: Services) -> str:
+    """Remove what there is of a deleted image, and once more when nothing can be uploaded any longer."""
+    await remove_objects(image, services)
+    last = image.expires_at + LATE
+    await services.catalog.postpone(image, until=last if services.clock() < last else None)
+    return "tidied"

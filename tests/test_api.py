@@ -12,7 +12,8 @@ import websockets
 from structlog.testing import capture_logs
 
 from api.client import ApiError, Client
-from jobs.images import Status
+from jobs.clock import now
+from jobs.images import Move, Status
 from jobs.settings import Settings
 from tests.records import NOON, an_image
 from tests.system import System, running_system
@@ -110,6 +111,17 @@ async def test_the_same_idempotency_key_gives_the_same_images(system: System) ->
     other = await results(system, {"filename": "other.jpg"}, idempotencyKey="holiday")
     assert other[0]["code"] == "CONFLICT"
     assert len(await system.services.catalog.page("local", first=10)) == 2
+
+
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.DELETED])
+async def test_a_key_of_a_dead_image_gives_no_target(system: System, status: Status) -> None:
+    """Whatever was uploaded with one would be lost."""
+    (first,) = await results(system, {}, idempotencyKey="again")
+    move = Move.EXPIRE if status is Status.EXPIRED else Move.DELETE
+    await system.services.catalog.move(first["image"]["id"], move, at=now())
+    (again,) = await results(system, {}, idempotencyKey="again")
+    assert again["code"] == "CONFLICT"
+    assert status in again["message"]
 
 
 async def test_a_request_for_no_file_is_refused(system: System) -> None:

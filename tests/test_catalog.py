@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.catalog import open_catalog
+from jobs.catalog import MongoCatalog, open_catalog
 from jobs.errors import Unavailable
 from jobs.images import IN_MOTION, MOVES, Lease, Move, Source, Status
 from jobs.ports import Catalog, ImageOrder, Position
@@ -218,6 +218,17 @@ async def test_changes_come_in_the_order_in_which_they_happened(catalog: Catalog
     since = Position(images[1].changed_at, images[1].id)
     assert await catalog.changed_since("ada", since, limit=10) == images[2:]
     assert await catalog.changed_since("ada", since, limit=1) == images[2:3]
+
+
+async def test_a_record_that_cannot_be_read_does_not_hide_its_neighbours(
+    catalog: MongoCatalog,
+) -> None:
+    """It may have been written by another version."""
+    good, bad = an_image(due_at=NOON), an_image(due_at=NOON)
+    await catalog.add([good, bad])
+    await catalog._images.update_one({"_id": bad.id}, {"$set": {"status": "FROM_THE_FUTURE"}})  # noqa: SLF001
+    assert await catalog.due(at=NOON, limit=10) == [good]
+    assert await catalog.get_many([good.id, bad.id]) == {good.id: good}
 
 
 async def test_it_answers(catalog: Catalog) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.consumer import EventQueue, Message, handle, open_event_queue, run_consumer
 from jobs.errors import SettingsError, Unavailable
-from jobs.images import Status
+from jobs.images import Image, Status
 from jobs.ports import Services
 from jobs.settings import Settings
 from tests.test_events import record
@@ -60,6 +60,19 @@ async def test_a_message_is_kept_while_a_service_is_away(services: Services) -> 
 async def test_a_message_that_makes_no_sense_is_let_go(services: Services, body: str) -> None:
     """It must not come back for ever; the sweep finds what it meant."""
     assert await handle(Message(body, "receipt"), services)
+
+
+async def test_an_unforeseen_fault_keeps_the_message_and_the_consumer(services: Services) -> None:
+    """It comes again; everything else goes on."""
+
+    class Broken(AwayQueue):
+        async def enqueue(self, image: Image) -> None:
+            """Fail in a way that nobody expected."""
+            raise RuntimeError(image.id)
+
+    image = await uploaded(services)
+    body = {"Records": [record(bucket=services.settings.s3_bucket, key=image.source_key)]}
+    assert not await handle(Message(json.dumps(body), "receipt"), replace(services, queue=Broken()))
 
 
 async def test_a_deleted_message_does_not_come_again(services: Services, queue: EventQueue) -> None:

@@ -48,6 +48,12 @@ def test_the_test_of_a_new_notification_tells_of_nothing() -> None:
     assert parse_events({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "pictures"}) == []
 
 
+def test_a_record_that_makes_no_sense_does_not_hide_its_neighbours() -> None:
+    """What can be understood is followed."""
+    events = parse_events({"Records": [{}, record(key="a"), {"eventName": 3}]})
+    assert [event.key for event in events] == ["a"]
+
+
 @pytest.mark.parametrize(
     "payload",
     [

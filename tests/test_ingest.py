@@ -112,6 +112,13 @@ async def test_a_late_event_changes_nothing(services: Services, status: Status) 
     assert await services.queue.depth() == 0
 
 
+async def test_an_upload_to_a_deleted_image_leaves_nothing(services: Services) -> None:
+    """Its target was still good; the image is not."""
+    image = await uploaded(services, status=Status.DELETED)
+    assert (await ingest(image, services, via="queue"))[0] is Ingested.ALREADY
+    assert await services.storage.head(image.source_key) is None
+
+
 class AwayQueue:
     """A queue that cannot be reached."""
 

@@ -4,12 +4,13 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from jobs import requests
 from jobs.errors import ProblemCode
-from jobs.images import Status
+from jobs.images import GRACE, LATE, Status, variant_key
 from jobs.ports import Services
-from jobs.sweep import GRACE, sweep
+from jobs.sweep import sweep
 from tests.records import NOON, a_lease, an_image
-from tests.test_ingest import state, uploaded
+from tests.test_ingest import BODY, state, uploaded
 
 
 def at(services: Services, moment: datetime) -> Services:
@@ -68,3 +69,38 @@ async def test_the_image_of_a_dead_worker_is_queued_again(services: Services) ->
     await uploaded(services, status=Status.PROCESSING, round=1, lease=a_lease(ends=NOON), due_at=NOON)
     assert await sweep(at(services, NOON)) == Counter(queued=1)
     assert await services.queue.depth() == 1
+
+
+async def test_an_upload_that_ended_late_is_found_without_any_word_of_it(services: Services) -> None:
+    """Its target expired while the bytes were still coming, and its event was lost."""
+    image = an_image(due_at=NOON, byte_size=len(BODY))
+    await services.catalog.add([image])
+    assert await sweep(at(services, image.expires_at + GRACE)) == Counter(expired=1)
+    await services.storage.write(image.source_key, BODY, content_type="image/jpeg")
+    assert await sweep(at(services, image.expires_at + LATE)) == Counter(ingested=1)
+    assert (await state(services, image)).status is Status.UPLOADED
+
+
+async def test_an_expired_target_is_not_asked_for_for_ever(services: Services) -> None:
+    """Once more, and then never again."""
+    image = an_image(due_at=NOON)
+    await services.catalog.add([image])
+    await sweep(at(services, image.expires_at + GRACE))
+    much_later = image.expires_at + 3 * LATE
+    assert await sweep(at(services, much_later)) == Counter({"given up": 1})
+    assert await sweep(at(services, much_later)) == Counter()
+
+
+async def test_whatever_is_written_after_a_deletion_is_removed(services: Services) -> None:
+    """A target that was still good, and a worker that was just storing."""
+    image = await uploaded(services)
+    noon = at(services, NOON)
+    await requests.delete(image.id, "ada", noon)
+    await services.storage.write(image.source_key, BODY, content_type="image/jpeg")
+    await services.storage.write(variant_key(image.id, "f", "a.webp"), BODY, content_type="image/webp")
+    assert await sweep(at(services, NOON + GRACE)) == Counter(tidied=1)
+    assert await services.storage.keys("") == []
+    await services.storage.write(image.source_key, BODY, content_type="image/jpeg")
+    assert await sweep(at(services, image.expires_at + LATE)) == Counter(tidied=1)
+    assert await services.storage.keys("") == []
+    assert await sweep(at(services, image.expires_at + 2 * LATE)) == Counter()
