@@ -13,7 +13,7 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 DARKROOM_LOG_FORMAT=json
 USER darkroom
-WORKDIR /tmp
+WORKDIR /app
 EXPOSE 8000
 ENTRYPOINT ["python", "-m", "api.cli"]
 CMD ["api", "--host", "0.0.0.0"]

@@ -8,6 +8,7 @@ from typing import TypedDict
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -15,10 +16,12 @@ from starlette.routing import Route, WebSocketRoute
 from api.auth import LOOPBACK_ORIGIN
 from api.feed import Hub
 from api.graphql import GraphQLEndpoint
+from api.guards import BodyLimit
 from api.hooks import storage_hook
 from jobs.errors import Unavailable
 from jobs.ports import Services
 
+_LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 _READY_WITHIN = 2.0  # seconds that each service has to answer
 
 
@@ -49,13 +52,16 @@ def create_app(services: Services) -> Starlette:
             WebSocketRoute("/graphql", graphql),
         ],
         middleware=[
+            # Where nobody has to say who he is, a page must not reach us under a name of its own.
+            *([Middleware(TrustedHostMiddleware, _LOOPBACK)] if settings.auth == "none" else []),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_origin_regex=LOOPBACK_ORIGIN.pattern if settings.auth == "none" else None,
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type"],
-            )
+            ),
+            Middleware(BodyLimit),
         ],
         lifespan=lifespan,
     )

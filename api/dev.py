@@ -15,6 +15,7 @@ from rich.console import Console
 
 from jobs.bucket import prepare_bucket
 from jobs.embedded import Embedded, embedded_services
+from jobs.queue import RedisQueue, open_redis
 from jobs.settings import PREFIX, load_settings
 from jobs.supervise import Service, ServiceFailed, first_death, port_is_free, running
 
@@ -88,7 +89,7 @@ async def local_system(
         ]
         death = asyncio.create_task(first_death([*embedded.services, *ours]))
         try:
-            await _answering(port, death)
+            await _ready(port, workers, death)
             yield embedded, death
         finally:
             death.cancel()
@@ -113,20 +114,25 @@ def _environment(embedded: Embedded) -> dict[str, str]:
     }
 
 
-async def _answering(port: int, death: asyncio.Task[ServiceFailed]) -> None:
-    """Wait until the API can do its work and a worker listens for jobs."""
-    async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False) as http:
+async def _ready(port: int, workers: int, death: asyncio.Task[ServiceFailed]) -> None:
+    """Wait until the API answers, with every service behind it, and all workers listen for jobs."""
+    settings = load_settings()
+    async with (
+        httpx.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False) as http,
+        open_redis(settings) as redis,
+    ):
+        queue = RedisQueue(redis, settings)
         try:
             async with asyncio.timeout(_READY_WITHIN):
                 while not death.done():
                     try:
-                        if (await http.get("/readyz")).is_success:
+                        if (await http.get("/readyz")).is_success and await queue.listeners() >= workers:
                             return
                     except httpx.HTTPError:
                         pass
                     await asyncio.wait([death], timeout=0.05)
         except TimeoutError:
-            raise ServiceFailed(f"the API does not answer after {_READY_WITHIN:.0f} s") from None
+            raise ServiceFailed(f"API and workers are not ready after {_READY_WITHIN:.0f} s") from None
     raise death.result()
 
 

@@ -18,8 +18,6 @@ from jobs.ports import Services
 
 log = structlog.get_logger(__name__)
 
-_MAX_BODY = 256 * 1024  # bytes; a store sends a few records at a time
-
 
 async def storage_hook(request: Request) -> Response:
     """`POST /hooks/storage` with `Authorization: Bearer $DARKROOM_HOOK_TOKEN`."""
@@ -30,11 +28,7 @@ async def storage_hook(request: Request) -> Response:
     expected = f"Bearer {token.get_secret_value()}"
     if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
         return _answer(401, "Send the token as “Authorization: Bearer TOKEN”.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            return _answer(413, f"A body can have at most {_MAX_BODY} bytes.")
+    body = await request.body()
     try:
         events = decode_events(body)
     except InvalidInput as error:

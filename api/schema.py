@@ -27,7 +27,7 @@ from api.payloads import (
     UploadTarget,
 )
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
-from api.uploads import FileRequest, Upload, create_uploads
+from api.uploads import FileRequest, Upload, create_uploads, is_text
 from jobs import ports, requests
 from jobs.errors import Conflict, InvalidInput, NotFound
 from jobs.images import Status
@@ -97,7 +97,7 @@ class Query:
     async def images(
         self,
         info: Info,
-        first: Annotated[int, strawberry.argument(description=f"How many; at most {MAX_PAGE}.")] = 20,
+        first: Annotated[int | None, strawberry.argument(description=f"How many; at most {MAX_PAGE}.")] = 20,
         after: Annotated[
             str | None, strawberry.argument(description="Only those behind this cursor.")
         ] = strawberry.UNSET,
@@ -111,6 +111,7 @@ class Query:
     ) -> ImageConnection:
         """A page that stays where it is while images come and go."""
         owner = info.context.owner
+        first = 20 if first is None else first
         if not 0 < first <= MAX_PAGE:
             raise InvalidInput(f"`first` is 1 to {MAX_PAGE}.")
         order = ports.ImageOrder[order_by.name] if order_by else ports.ImageOrder.NEWEST_FIRST
@@ -127,6 +128,7 @@ class Query:
     @strawberry.field(description="What images can be developed into.")
     def presets(self, info: Info) -> list[Preset]:
         """The configured presets."""
+        _ = info.context.owner  # only for who may ask at all
         configured = info.context.services.settings.presets
         return [Preset.from_domain(name, preset) for name, preset in configured.items()]
 
@@ -145,6 +147,8 @@ class Mutation:
     ) -> CreateUploadsPayload:
         """One result for each file, in order."""
         owner = info.context.owner
+        if input.idempotency_key and not is_text(input.idempotency_key):
+            raise InvalidInput("An idempotency key is Unicode text.")
         if not input.files:
             raise InvalidInput("Ask for at least one file.")
         answers = await create_uploads(

@@ -91,6 +91,8 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
         raise SettingsError(
             f"DARKROOM_AUTH is wrong: none is for loopback addresses, and this listens on {host}"
         )
+    if settings.auth == "keys" and not settings.api_keys:
+        raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")
     with listen_on(host, port) as listener:
         async with open_services(settings) as services:
             await create_server(services).serve(sockets=[listener])

@@ -17,9 +17,11 @@ from jobs.images import Image, Status, StatusChange, new_image_id, repeatable_im
 from jobs.ports import Services, Target
 
 CONTENT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
-_FILENAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+_FILENAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
+_TEXT = re.compile(r"[^\x00\ud800-\udfff]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _METADATA_BYTES = 4_096
+_METADATA_DEPTH = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ async def create_uploads(
     settings = services.settings
     chosen = preset if preset is not None else settings.default_preset
     now = services.clock()
+    secret = settings.s3_secret_key.get_secret_value()
     wanted: list[Image | Rejection] = []
     for index, file in enumerate(files):
         try:
@@ -87,7 +90,7 @@ async def create_uploads(
             Image(
                 id=new_image_id()
                 if idempotency_key is None
-                else repeatable_image_id(owner, idempotency_key, index),
+                else repeatable_image_id(secret, owner, idempotency_key, index),
                 owner=owner,
                 preset=chosen,
                 filename=file.filename,
@@ -144,7 +147,7 @@ def _check(file: FileRequest, max_bytes: int) -> None:
     if not _FILENAME.fullmatch(file.filename):
         raise Rejection(
             ProblemCode.INVALID_FILENAME,
-            "A filename has 1 to 255 characters, none of them a control character.",
+            "A filename has 1 to 255 characters, none of them a control character or half of one.",
         )
     if file.content_type.lower() not in CONTENT_TYPES:
         known = ", ".join(sorted(CONTENT_TYPES))
@@ -155,9 +158,41 @@ def _check(file: FileRequest, max_bytes: int) -> None:
         raise Rejection(ProblemCode.FILE_TOO_LARGE, f"A file can have at most {max_bytes} bytes.")
     if file.sha256 is not None and not _SHA256.fullmatch(file.sha256):
         raise Rejection(ProblemCode.INVALID_CHECKSUM, "A SHA-256 is written as 64 hexadecimal digits.")
-    if file.metadata is not None and not isinstance(file.metadata, dict):
+    if file.metadata is not None:
+        _check_metadata(file.metadata)
+
+
+def _check_metadata(metadata: Any) -> None:
+    if not isinstance(metadata, dict):
         raise Rejection(ProblemCode.INVALID_METADATA, "Metadata is a JSON object.")
-    if file.metadata is not None and len(json.dumps(file.metadata).encode()) > _METADATA_BYTES:
+    if not _can_be_kept(metadata, _METADATA_DEPTH):
+        raise Rejection(
+            ProblemCode.INVALID_METADATA,
+            f"Metadata can be {_METADATA_DEPTH} levels deep; its texts are Unicode without NUL, "
+            "its whole numbers have 64 bits.",
+        )
+    if len(json.dumps(metadata).encode()) > _METADATA_BYTES:
         raise Rejection(
             ProblemCode.INVALID_METADATA, f"Metadata can have at most {_METADATA_BYTES} bytes as JSON."
         )
+
+
+def is_text(text: str) -> bool:
+    """Whether it is Unicode that can be written down, without NUL."""
+    return _TEXT.fullmatch(text) is not None
+
+
+def _can_be_kept(value: Any, depth: int) -> bool:
+    """Whether the catalog can give back exactly this."""
+    match value:
+        case str():
+            return is_text(value)
+        case int():
+            return -(2**63) <= value < 2**63
+        case dict():
+            inside = [*value.keys(), *value.values()]
+        case list():
+            inside = value
+        case _:
+            return True
+    return depth > 0 and all(_can_be_kept(item, depth - 1) for item in inside)

@@ -1,78 +1,137 @@
 """The bucket's set-up: that it exists, that browsers may use it, that it tells the queue of uploads."""
 
-import asyncio
 import json
-from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-import aioboto3
 from aiobotocore.config import AioConfig
+from botocore.exceptions import ClientError
 
+from jobs.errors import Unavailable
 from jobs.images import SOURCES_PREFIX
+from jobs.sdk import SDK_ERRORS, open_session
 from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.client import S3Client
+    from types_aiobotocore_s3.type_defs import (
+        CORSRuleTypeDef,
+        CreateBucketRequestTypeDef,
+        NotificationConfigurationTypeDef,
+    )
+    from types_aiobotocore_sqs.client import SQSClient
+
+_ID = "darkroom-uploads"  # of what is ours among the bucket's rules
+_DEFAULT_REGION = "us-east-1"  # the one that must not be named when a bucket is made
+_ALREADY_THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}  # the latter: perhaps not ours
+_NOT_FOUND = {"404", "NoSuchBucket", "NoSuchCORSConfiguration"}
 
 
 async def prepare_bucket(settings: Settings, *, events_queue: str) -> str:
-    """Create what is missing of bucket and queue, and connect the two; returns the queue's URL."""
-    session = aioboto3.Session(
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-        region_name=settings.s3_region,
-    )
-    config = AioConfig(s3={"addressing_style": settings.s3_addressing})
+    """Create what is missing of bucket and queue, and connect the two; returns the queue's URL.
+
+    What others have set on the bucket, rules for CORS and notifications, stays as it is.
+
+    Raises:
+        Unavailable: the store does not answer, or refuses; the message names the step.
+    """
+    session = open_session(settings)
+    config = AioConfig(s3={"addressing_style": settings.s3_addressing}, connect_timeout=5, read_timeout=30)
     async with (
         session.client("s3", endpoint_url=settings.s3_endpoint, config=config) as s3,
-        session.client("sqs", endpoint_url=settings.s3_endpoint) as sqs,
+        session.client("sqs", endpoint_url=settings.s3_endpoint, config=config) as sqs,
     ):
-        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-            await s3.create_bucket(Bucket=settings.s3_bucket)
-        queue_url = (await sqs.create_queue(QueueName=events_queue))["QueueUrl"]
-        attributes = await sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
-        queue_arn = attributes["Attributes"]["QueueArn"]
-        await sqs.set_queue_attributes(
-            QueueUrl=queue_url, Attributes={"Policy": json.dumps(queue_policy(queue_arn, settings.s3_bucket))}
-        )
-        await asyncio.gather(
-            s3.put_bucket_cors(
-                Bucket=settings.s3_bucket,
-                CORSConfiguration={
-                    "CORSRules": [
-                        {
-                            "AllowedOrigins": list(settings.cors_origins) or ["*"],
-                            "AllowedMethods": ["PUT", "GET", "HEAD"],
-                            "AllowedHeaders": ["content-type", "if-none-match", "x-amz-checksum-sha256"],
-                            "ExposeHeaders": ["ETag"],
-                            "MaxAgeSeconds": 3_600,
-                        }
-                    ]
-                },
-            ),
-            s3.put_bucket_notification_configuration(
-                Bucket=settings.s3_bucket,
-                NotificationConfiguration={
-                    "QueueConfigurations": [
-                        {
-                            "QueueArn": queue_arn,
-                            "Events": ["s3:ObjectCreated:*"],
-                            "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": SOURCES_PREFIX}]}},
-                        }
-                    ]
-                },
-            ),
-        )
+        step = f"the bucket “{settings.s3_bucket}” cannot be made or used"
+        try:
+            await _make_bucket(s3, settings)
+            step = f"the queue “{events_queue}” cannot be made or used"
+            queue_url, queue_arn = await _make_queue(sqs, events_queue, settings.s3_bucket)
+            step = f"CORS of the bucket “{settings.s3_bucket}” cannot be set"
+            await _allow_browsers(s3, settings)
+            step = f"the bucket “{settings.s3_bucket}” cannot be told to notify the queue"
+            await _notify(s3, settings.s3_bucket, queue_arn)
+        except SDK_ERRORS as error:
+            raise Unavailable(f"{step}: {error}") from error
     return queue_url
 
 
-def queue_policy(queue_arn: str, bucket: str) -> dict[str, object]:
-    """Who may write to the queue: S3, on behalf of this bucket."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "s3.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": queue_arn,
-                "Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}},
-            }
-        ],
+async def _make_bucket(s3: "S3Client", settings: Settings) -> None:
+    request: CreateBucketRequestTypeDef = {"Bucket": settings.s3_bucket}
+    if settings.s3_region != _DEFAULT_REGION:
+        request["CreateBucketConfiguration"] = {"LocationConstraint": settings.s3_region}  # type: ignore[typeddict-item]
+    try:
+        await s3.create_bucket(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _ALREADY_THERE:
+            raise
+    await s3.head_bucket(Bucket=settings.s3_bucket)
+
+
+async def _make_queue(sqs: "SQSClient", name: str, bucket: str) -> tuple[str, str]:
+    """The queue's URL and ARN; the bucket may write to it."""
+    url = (await sqs.create_queue(QueueName=name))["QueueUrl"]
+    attributes = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "Policy"]))[
+        "Attributes"
+    ]
+    arn = attributes["QueueArn"]
+    policy = with_statement(attributes.get("Policy"), queue_arn=arn, bucket=bucket)
+    await sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    return url, arn
+
+
+def with_statement(policy: str | None, *, queue_arn: str, bucket: str) -> dict[str, Any]:
+    """The queue's policy, by which S3 may write to it on behalf of this bucket besides what it said."""
+    ours = {
+        "Sid": f"{_ID}-{bucket}",
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {"ArnLike": {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}},
     }
+    known: dict[str, Any] = json.loads(policy) if policy else {"Version": "2012-10-17", "Statement": []}
+    statements = known["Statement"] if isinstance(known["Statement"], list) else [known["Statement"]]
+    return known | {"Statement": [item for item in statements if item.get("Sid") != ours["Sid"]] + [ours]}
+
+
+async def _allow_browsers(s3: "S3Client", settings: Settings) -> None:
+    try:
+        rules: list[Any] = (await s3.get_bucket_cors(Bucket=settings.s3_bucket))["CORSRules"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _NOT_FOUND:
+            raise
+        rules = []
+    ours: CORSRuleTypeDef = {
+        "ID": _ID,
+        "AllowedOrigins": list(settings.cors_origins) or ["*"],
+        "AllowedMethods": ["PUT", "GET", "HEAD"],
+        "AllowedHeaders": ["content-type", "if-none-match", "x-amz-checksum-sha256"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 3_600,
+    }
+    await s3.put_bucket_cors(
+        Bucket=settings.s3_bucket,
+        CORSConfiguration={"CORSRules": [ours, *(rule for rule in rules if rule.get("ID") != _ID)]},
+    )
+
+
+async def _notify(s3: "S3Client", bucket: str, queue_arn: str) -> None:
+    answer: Any = await s3.get_bucket_notification_configuration(Bucket=bucket)
+    known: NotificationConfigurationTypeDef = {
+        name: value for name, value in answer.items() if name.endswith(("Configurations", "Configuration"))
+    }  # type: ignore[assignment]
+    others = [item for item in known.get("QueueConfigurations", []) if item.get("Id") != _ID]
+    await s3.put_bucket_notification_configuration(
+        Bucket=bucket,
+        NotificationConfiguration={
+            **known,
+            "QueueConfigurations": [
+                *others,
+                {
+                    "Id": _ID,
+                    "QueueArn": queue_arn,
+                    "Events": ["s3:ObjectCreated:*"],
+                    "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": SOURCES_PREFIX}]}},
+                },
+            ],
+        },
+    )

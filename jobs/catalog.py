@@ -16,7 +16,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from jobs.errors import Unavailable
-from jobs.images import MOVES, Image, Move, Status, counted_by, implied_by
+from jobs.images import MOVES, Image, Move, Status, counted_by, implied_by, is_image_id
 from jobs.ports import ImageOrder, Position
 from jobs.settings import Settings
 
@@ -91,7 +91,7 @@ class MongoCatalog:
             return _image(await self._images.find_one({"_id": image_id}))
 
     async def get_many(self, image_ids: Iterable[str], *, owner: str | None = None) -> dict[str, Image]:
-        query: Document = {"_id": {"$in": list(image_ids)}}
+        query: Document = {"_id": {"$in": [image_id for image_id in image_ids if is_image_id(image_id)]}}
         if owner is not None:
             query["owner"] = owner
         return {image.id: image for image in await self._find(query)}
@@ -106,6 +106,8 @@ class MongoCatalog:
         fence: str | None = None,
         owner: str | None = None,
     ) -> Image | None:
+        if not is_image_id(image_id):
+            return None
         query = {"_id": image_id, **_standing(move, at, fence)}
         if owner is not None:
             query["owner"] = owner

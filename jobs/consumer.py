@@ -10,16 +10,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-import aioboto3
 import structlog
 from aiobotocore.config import AioConfig
-from aiohttp import ClientError as HttpClientError
-from botocore.exceptions import BotoCoreError, ClientError
 
 from jobs.errors import InvalidInput, SettingsError, Unavailable
 from jobs.events import decode_events
 from jobs.ingest import ingest_event
 from jobs.ports import Services
+from jobs.sdk import SDK_ERRORS, open_session
 from jobs.services import open_services
 from jobs.settings import Settings
 
@@ -57,7 +55,7 @@ class EventQueue:
             answer = await self._client.receive_message(
                 QueueUrl=self._url, MaxNumberOfMessages=_BATCH, WaitTimeSeconds=_LONG_POLL
             )
-        except (ClientError, BotoCoreError, HttpClientError, OSError) as error:
+        except SDK_ERRORS as error:
             raise Unavailable(f"The event queue does not answer: {error}") from error
         return [Message(item["Body"], item["ReceiptHandle"]) for item in answer.get("Messages", [])]
 
@@ -75,23 +73,26 @@ class EventQueue:
                     for index, message in enumerate(messages)
                 ],
             )
-        except (ClientError, BotoCoreError, HttpClientError, OSError) as error:
+        except SDK_ERRORS as error:
             raise Unavailable(f"The event queue does not answer: {error}") from error
 
 
 @asynccontextmanager
 async def open_event_queue(settings: Settings, url: str) -> AsyncIterator[EventQueue]:
-    """The SQS queue at `url`, asked at the host that the URL names."""
+    """The SQS queue at `url`, asked at the host that the URL names.
+
+    Raises:
+        Unavailable: there is no such queue, or it is not ours.
+    """
     parts = urlsplit(url)
-    session = aioboto3.Session(
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-        region_name=settings.s3_region,
-    )
     config = AioConfig(connect_timeout=5, read_timeout=_LONG_POLL + 10, retries={"mode": "standard"})
-    async with session.client(
+    async with open_session(settings).client(
         "sqs", endpoint_url=f"{parts.scheme}://{parts.netloc}", config=config
     ) as client:
+        try:
+            await client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        except SDK_ERRORS as error:
+            raise Unavailable(f"The queue of DARKROOM_EVENTS_QUEUE_URL cannot be used: {error}") from error
         yield EventQueue(client, url)
 
 

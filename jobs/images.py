@@ -5,6 +5,7 @@ and the storage cannot drift apart.
 """
 
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Mapping
@@ -222,7 +223,8 @@ LATE = timedelta(hours=1)
 
 SOURCES_PREFIX = "sources/"
 VARIANTS_PREFIX = "variants/"
-_SOURCE_KEY = re.compile(rf"{SOURCES_PREFIX}(img_[0-9a-f]{{32}})")
+_IMAGE_ID = re.compile(r"img_[0-9a-f]{32}")
+_SOURCE_KEY = re.compile(rf"{SOURCES_PREFIX}({_IMAGE_ID.pattern})")
 
 
 def new_image_id() -> str:
@@ -230,10 +232,13 @@ def new_image_id() -> str:
     return f"img_{secrets.token_hex(16)}"
 
 
-def repeatable_image_id(owner: str, idempotency_key: str, index: int) -> str:
-    """The id of the file at `index` of a request: the same each time that its owner repeats it."""
-    digest = hashlib.sha256("\0".join((owner, idempotency_key, str(index))).encode())
-    return f"img_{digest.hexdigest()[:32]}"
+def repeatable_image_id(secret: str, owner: str, idempotency_key: str, index: int) -> str:
+    """The id of the file at `index` of a request: the same each time that its owner repeats it.
+
+    Who does not know `secret` cannot compute it.
+    """
+    request = "\0".join((owner, idempotency_key, str(index))).encode()
+    return f"img_{hmac.new(secret.encode(), request, hashlib.sha256).hexdigest()[:32]}"
 
 
 def new_fence() -> str:
@@ -244,6 +249,11 @@ def new_fence() -> str:
 def source_key(image_id: str) -> str:
     """The key under which a client stores the source of `image_id`."""
     return SOURCES_PREFIX + image_id
+
+
+def is_image_id(text: str) -> bool:
+    """Whether it could be the id of an image; nothing else is ever asked for."""
+    return _IMAGE_ID.fullmatch(text) is not None
 
 
 def image_id_of(key: str) -> str | None:

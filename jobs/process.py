@@ -190,7 +190,6 @@ class Attempt:
         """The file is at fault."""
         problem = Problem(code=rejection.code, message=rejection.message, retryable=False)
         moved = await self._move(Move.REJECT, {"problem": problem})
-        await self._discard(self._written)
         return Processed.REJECTED if moved else Processed.NOTHING
 
     async def fail(
@@ -200,7 +199,6 @@ class Attempt:
         moved = await self._move(
             Move.FAIL, {"problem": Problem(code=code, message=message, retryable=retryable)}
         )
-        await self._discard(self._written)
         return Processed.FAILED if moved else Processed.NOTHING
 
     async def give_back(self, *, counted: bool = True) -> None:
@@ -217,13 +215,19 @@ class Attempt:
         await self._discard(self._written)
 
     async def _move(self, move: Move, fields: dict[str, Any]) -> Image | None:
+        """Say how it ended; what was written for nothing is removed."""
         moved = await self._services.catalog.move(
             self.image.id, move, at=self._services.clock(), values=fields, fence=self._fence
         )
         if moved is None:
             log.warning("a late result was refused", image=self.image.id, move=move, fence=self._fence)
+        else:
+            await self._announce(moved)
+        if moved is None or move is not Move.FINISH:
             await self._discard(self._written)
-            return None
+        return moved
+
+    async def _announce(self, moved: Image) -> None:
         await self._services.bus.publish(moved)
         log.info(
             moved.status.lower(),
@@ -233,7 +237,6 @@ class Attempt:
             code=moved.problem and moved.problem.code,
             develop_ms=moved.develop_seconds and round(moved.develop_seconds * 1e3, 1),
         )
-        return moved
 
     async def _fetch(self, path: Path) -> None:
         """Write the source to `path`, checked against what the client declared."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from arq.connections import ArqRedis
-from redis.asyncio import ConnectionPool
+from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,6 +22,7 @@ from jobs.images import Image
 from jobs.settings import Settings
 
 DEVELOP = "develop"
+_CONNECTIONS = 50  # of one process, however many ask at once
 
 
 def serialize(job: dict[str, Any]) -> bytes:
@@ -57,8 +58,10 @@ async def open_redis(settings: Settings) -> AsyncIterator[ArqRedis]:
     Raises:
         Unavailable: Redis does not answer.
     """
-    pool = ConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(
         settings.redis_url,
+        max_connections=_CONNECTIONS,
+        timeout=10,
         socket_connect_timeout=5,
         socket_timeout=10,
         health_check_interval=15,
@@ -101,6 +104,12 @@ class RedisQueue:
         with reaching():
             depth: int = await self._redis.zcard(self._name)
             return depth
+
+    async def listeners(self) -> int:
+        """How many workers wait to be woken."""
+        with reaching():
+            ((_, count),) = await self._redis.pubsub_numsub(self._wake)
+            return int(count)
 
     async def ping(self) -> None:
         with reaching():

@@ -26,11 +26,11 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+")]
+    mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+", repr=False)]
     mongo_database: str = "darkroom"
     mongo_driver: Literal["motor", "pymongo"] = "motor"
 
-    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://.+")]
+    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://.+", repr=False)]
     namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")] = "darkroom"
 
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     hook_token: SecretStr | None = None
 
     auth: Literal["none", "keys"] = "keys"
-    api_keys: dict[str, str] = {}  # owner -> SHA-256 of the key, in hex
-    cors_origins: tuple[str, ...] = ()
+    api_keys: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}  # owner -> SHA-256 of the key
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
 
     max_upload_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 50 * 2**20
     max_upload_files: Annotated[int, Field(ge=1, le=1_000)] = 100

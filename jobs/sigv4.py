@@ -7,20 +7,23 @@ tests hold it to the SDK's own output.
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import quote, urlsplit
+
+MAX_LIFETIME = 7 * 86_400  # seconds; no store takes a signature that promises more
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Credentials(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Credentials:
     """Who signs, and for which region."""
 
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
     region: str
 
 

@@ -7,20 +7,20 @@ reads and writes through the one that it sees itself. Often the two are the same
 import base64
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import aioboto3
 from aiobotocore.config import AioConfig
-from aiohttp import ClientError as HttpClientError
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from jobs.clock import Clock
 from jobs.errors import Unavailable
 from jobs.ports import ObjectChanged, ObjectMissing, Stored, Target
+from jobs.sdk import SDK_ERRORS, open_session
 from jobs.settings import Settings
-from jobs.sigv4 import Credentials, encode_key, presign
+from jobs.sigv4 import MAX_LIFETIME, Credentials, encode_key, presign
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -38,11 +38,6 @@ async def open_storage(settings: Settings, clock: Clock) -> AsyncIterator["S3Sto
     Raises:
         Unavailable: it cannot be used as the settings say.
     """
-    session = aioboto3.Session(
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
-        region_name=settings.s3_region,
-    )
     config = AioConfig(
         signature_version="s3v4",
         s3={"addressing_style": settings.s3_addressing},
@@ -54,7 +49,9 @@ async def open_storage(settings: Settings, clock: Clock) -> AsyncIterator["S3Sto
         max_pool_connections=50,
         retries={"mode": "standard", "max_attempts": 3},
     )
-    async with session.client("s3", endpoint_url=settings.s3_endpoint, config=config) as client:
+    async with open_session(settings).client(
+        "s3", endpoint_url=settings.s3_endpoint, config=config
+    ) as client:
         storage = S3Storage(client, settings, clock)
         try:
             await storage.ping()
@@ -92,14 +89,14 @@ class S3Storage:
     async def download_url(self, key: str, *, expires_in: int) -> str:
         if self._variants_base_url is not None:
             return f"{self._variants_base_url.rstrip('/')}/{quote(key)}"
-        return self._presign("GET", key, expires_in)
+        return self._presign("GET", key, expires_in, steady=True)
 
     async def attachment_url(self, key: str, *, expires_in: int) -> str:
         harmless = {
             "response-content-disposition": "attachment",
             "response-content-type": "application/octet-stream",
         }
-        return self._presign("GET", key, expires_in, query=harmless)
+        return self._presign("GET", key, expires_in, query=harmless, steady=True)
 
     async def head(self, key: str) -> Stored | None:
         try:
@@ -163,12 +160,19 @@ class S3Storage:
         *,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
+        steady: bool = False,
     ) -> str:
+        at = self._clock()
+        if steady:
+            # The same URL for a while, so that a browser that asks for it again finds it in its cache.
+            step = min(expires_in // 4, MAX_LIFETIME - expires_in) or 1
+            at = datetime.fromtimestamp(at.timestamp() // step * step, UTC)
+            expires_in += step - 1
         return presign(
             self._credentials,
             method,
             f"{self._public}/{encode_key(key)}",
-            at=self._clock(),
+            at=at,
             expires_in=expires_in,
             headers=headers,
             query=query,
@@ -205,5 +209,5 @@ def _reaching() -> Iterator[None]:
         if code in {"412", "PreconditionFailed"}:
             raise ObjectChanged from error
         raise Unavailable(f"The object store refuses: {code}.") from error
-    except (BotoCoreError, HttpClientError, OSError) as error:
+    except SDK_ERRORS as error:
         raise Unavailable("The object store does not answer.") from error

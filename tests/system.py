@@ -1,6 +1,7 @@
 """The whole of Darkroom in one process, on real services: what end-to-end tests talk to."""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -33,7 +34,11 @@ class System:
 
     async def execute(self, query: str, **variables: Any) -> dict[str, Any]:
         """The whole answer, errors included, to a query or mutation."""
-        answer = await self.http.post(f"{self.url}/graphql", json={"query": query, "variables": variables})
+        answer = await self.http.post(
+            f"{self.url}/graphql",
+            content=json.dumps({"query": query, "variables": variables}),  # lone surrogates and all
+            headers={"Content-Type": "application/json"},
+        )
         payload: dict[str, Any] = answer.json()
         return payload
 

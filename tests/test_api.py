@@ -60,6 +60,11 @@ async def results(system: System, *files: dict[str, Any], **fields: Any) -> list
         ({"metadata": [1]}, "INVALID_METADATA"),
         ({"metadata": "text"}, "INVALID_METADATA"),
         ({"metadata": {"x": "y" * 5_000}}, "INVALID_METADATA"),
+        ({"metadata": {"x": "\ud800"}}, "INVALID_METADATA"),
+        ({"metadata": {"a\0b": 1}}, "INVALID_METADATA"),
+        ({"metadata": {"x": 2**63}}, "INVALID_METADATA"),
+        ({"metadata": json.loads('{"x":' * 100 + "1" + "}" * 100)}, "INVALID_METADATA"),
+        ({"filename": "\ud800.jpg"}, "INVALID_FILENAME"),
     ],
 )
 async def test_a_file_that_cannot_be_taken_is_told_so(
@@ -129,7 +134,7 @@ async def test_a_request_for_no_file_is_refused(system: System) -> None:
     assert codes(await system.execute(CREATE, input={"files": []})) == ["INVALID_INPUT"]
 
 
-@pytest.mark.parametrize("image_id", ["img_unknown", "", "'; drop", "img_" + "0" * 32])
+@pytest.mark.parametrize("image_id", ["img_unknown", "", "'; drop", "\ud800", "a\0", "img_" + "0" * 32])
 async def test_an_unknown_id_is_null_or_not_found(system: System, image_id: str) -> None:
     """Reading gives null; doing gives `ImageNotFound`; following an error with its code."""
     assert (await system.execute(IMAGE, id=image_id))["data"] == {"image": None}
@@ -141,6 +146,14 @@ async def test_an_unknown_id_is_null_or_not_found(system: System, image_id: str)
         assert answer == {"__typename": "ImageNotFound", "code": "NOT_FOUND"}
     with pytest.raises(ApiError, match="no such image"):
         await anext(system.client.updates([image_id]))
+
+
+async def test_a_page_that_gave_itself_our_address_is_refused(system: System) -> None:
+    """Where nobody has to say who he is, the name under which we are asked is looked at."""
+    answer = await system.http.post(
+        f"{system.url}/graphql", json={"query": "{ __typename }"}, headers={"Host": "evil.example"}
+    )
+    assert answer.status_code == 400
 
 
 async def test_an_image_that_is_under_way_cannot_be_reprocessed(system: System) -> None:
@@ -229,8 +242,22 @@ async def test_a_fault_is_masked_and_has_an_id(settings: Settings) -> None:
 async def test_a_query_that_is_at_fault_says_how(system: System, query: str) -> None:
     """Its errors are the client's own, and are shown."""
     answer = await system.http.post(f"{system.url}/graphql", json={"query": query})
-    assert answer.status_code in {200, 400}
-    assert answer.text
+    errors = answer.json()["errors"] if answer.status_code == 200 else [{"message": answer.text}]
+    assert all(error["message"] and "Something went wrong" not in error["message"] for error in errors)
+    assert errors
+
+
+async def test_a_huge_query_is_refused(system: System) -> None:
+    """Before it is all in memory, and before anybody has said who he is."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 65_536
+
+    answer = await system.http.post(
+        f"{system.url}/graphql", content=chunks(), headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 413
 
 
 async def test_a_key_is_needed_where_keys_are_configured(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.catalog import MongoCatalog, open_catalog
 from jobs.errors import Unavailable
-from jobs.images import IN_MOTION, MOVES, Lease, Move, Source, Status
+from jobs.images import IN_MOTION, MOVES, Lease, Move, Source, Status, new_image_id
 from jobs.ports import Catalog, ImageOrder, Position
 from jobs.settings import Settings
 from tests.records import NOON, a_lease, an_image
@@ -130,7 +130,7 @@ async def test_without_a_fence_a_running_lease_is_respected(catalog: Catalog, mo
 async def test_nobody_finishes_without_a_fence(catalog: Catalog) -> None:
     """It would be a mistake in the program, and is treated as one."""
     with pytest.raises(ValueError, match="fence"):
-        await catalog.move("img_any", Move.FINISH, at=NOON)
+        await catalog.move(new_image_id(), Move.FINISH, at=NOON)
 
 
 async def test_only_its_owner_moves_an_image(catalog: Catalog) -> None:

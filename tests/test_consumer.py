@@ -89,8 +89,10 @@ async def test_a_consumer_without_a_queue_says_which_setting_is_missing(corner: 
         await run_consumer(corner)
 
 
-async def test_a_queue_that_is_away_is_unavailable(settings: Settings) -> None:
-    """Whatever the SDK raises."""
-    async with open_event_queue(settings, "http://127.0.0.1:9/000000000000/q") as queue:
-        with pytest.raises(Unavailable):
-            await queue.receive()
+@pytest.mark.parametrize("where", ["nowhere", "there"])
+async def test_a_queue_that_cannot_be_used_ends_the_start(settings: Settings, where: str) -> None:
+    """Whether nobody answers or nobody knows it; the setting is named."""
+    host = "http://127.0.0.1:9" if where == "nowhere" else settings.s3_endpoint
+    with pytest.raises(Unavailable, match="DARKROOM_EVENTS_QUEUE_URL"):
+        async with open_event_queue(settings, f"{host}/000000000000/no-such-queue"):
+            pass

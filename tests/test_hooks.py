@@ -33,7 +33,7 @@ def calling(services: Services) -> httpx.AsyncClient:
         await app(scope, receive, send)
 
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(with_state), base_url="http://darkroom", headers=TOKEN
+        transport=httpx.ASGITransport(with_state), base_url="http://127.0.0.1", headers=TOKEN
     )
 
 
@@ -81,7 +81,7 @@ async def test_nonsense_is_refused_for_good(store: httpx.AsyncClient, body: byte
 
 async def test_an_endless_body_is_refused(store: httpx.AsyncClient) -> None:
     """Nobody fills our memory."""
-    answer = await store.post("/hooks/storage", content=json.dumps({"x": "y" * 300_000}))
+    answer = await store.post("/hooks/storage", content=json.dumps({"x": "y" * 2_000_000}))
     assert answer.status_code == 413
 
 

@@ -84,10 +84,11 @@ def test_variants_of_two_attempts_share_no_key() -> None:
 def test_a_repeatable_id_differs_by_owner_key_and_index() -> None:
     """Nobody comes upon another's image by using the same idempotency key."""
     ids = {
-        repeatable_image_id("ada", "k", 0),
-        repeatable_image_id("bob", "k", 0),
-        repeatable_image_id("ada", "l", 0),
-        repeatable_image_id("ada", "k", 1),
+        repeatable_image_id("secret", "ada", "k", 0),
+        repeatable_image_id("secret", "bob", "k", 0),
+        repeatable_image_id("secret", "ada", "l", 0),
+        repeatable_image_id("secret", "ada", "k", 1),
+        repeatable_image_id("another", "ada", "k", 0),
     }
-    assert len(ids) == 4
-    assert repeatable_image_id("ada", "k", 0) in ids
+    assert len(ids) == 5
+    assert repeatable_image_id("secret", "ada", "k", 0) in ids

@@ -20,7 +20,7 @@ CONTRACT = """
 type Query
   node(id: ID!): Node
   image(id: ID!): Image
-  images(first: Int! = 20, after: String, filter: ImageFilter, orderBy: ImageOrder): ImageConnection!
+  images(first: Int = 20, after: String, filter: ImageFilter, orderBy: ImageOrder): ImageConnection!
   presets: [Preset!]!
 type Mutation
   createUploads(input: CreateUploadsInput!): CreateUploadsPayload!

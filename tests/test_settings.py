@@ -44,6 +44,9 @@ def test_a_missing_setting_is_named(name: str, environment: pytest.MonkeyPatch) 
         ("MAX_UPLOAD_BYTES", "-1"),
         ("WORKER_CONCURRENCY", "many"),
         ("PRESETS", '{"default": {"variants": []}}'),
+        ("PRESETS", '{"a": {"variants": [{"name": "x", "width": 1}, {"name": "x", "width": 2}]}}'),
+        ("API_KEYS", '{"shop": "not-a-hash"}'),
+        ("CORS_ORIGINS", '["https://shop.example/"]'),
         ("PRESETS", '{"default": {"variants": [{"name": "a", "width": 0}]}}'),
     ],
 )

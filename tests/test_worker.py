@@ -13,7 +13,7 @@ from jobs.bus import listen
 from jobs.errors import Unavailable
 from jobs.images import Image, Status
 from jobs.ports import Services
-from jobs.queue import DEVELOP, RedisQueue, deserialize, job_id, open_redis, serialize, wake_channel
+from jobs.queue import DEVELOP, RedisQueue, deserialize, job_id, open_redis, serialize
 from jobs.worker import Worker
 from tests.records import an_image
 from tests.system import until
@@ -121,8 +121,7 @@ async def test_the_listener_outlives_a_broken_connection(services: Services) -> 
 
     async def listening() -> bool:
         async with open_redis(services.settings) as redis:
-            ((_, count),) = await redis.pubsub_numsub(wake_channel(services.settings))
-            return bool(count)
+            return await RedisQueue(redis, services.settings).listeners() == 1
 
     async with working(services, catalog), open_redis(services.settings) as redis:
         await until(listening)

@@ -1,0 +1,40 @@
+"""Guards: what a request may cost before anybody has said who he is."""
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 1024 * 1024  # bytes; a hundred files with their metadata are half of it
+_PASSED_OVER = 16 * MAX_BODY  # bytes; a client that is cut off while it sends may not see the answer
+
+
+class BodyLimit:
+    """Answers 413 to a request whose body is larger, and keeps no more of it than that."""
+
+    def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, and hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        kept: list[Message] = []
+        size, more = 0, True
+        while more and size <= _PASSED_OVER:
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
+            if size <= self._limit:
+                kept.append(message)
+            else:
+                kept.clear()
+        if size > self._limit:
+            too_large = f"A body can have at most {self._limit} bytes."
+            await JSONResponse({"message": too_large}, 413, {"Connection": "close"})(scope, receive, send)
+            return
+
+        async def again() -> Message:
+            return kept.pop(0) if kept else await receive()
+
+        await self._app(scope, again, send)
