@@ -18,10 +18,12 @@ from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
 from api.hooks import storage_hook
+from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
 
 _LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+_MIN_BODY = 1024 * 1024  # bytes
 _READY_WITHIN = 2.0  # seconds that each service has to answer
 
 
@@ -61,7 +63,7 @@ def create_app(services: Services) -> Starlette:
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type"],
             ),
-            Middleware(BodyLimit),
+            Middleware(BodyLimit, max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)),
         ],
         lifespan=lifespan,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.errors import Unauthenticated
 from jobs.settings import Settings
 
-_SCHEME = "bearer "
+_SCHEME = b"bearer "
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Caller:
 LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 
-def authenticate(authorization: str | None, settings: Settings) -> Caller:
-    """The caller that the value of an `Authorization` header speaks for.
+def authenticate(authorization: bytes | None, settings: Settings) -> Caller:
+    """The caller that the value of an `Authorization` header speaks for; keys that are text are UTF-8.
 
     Raises:
         Unauthenticated: the value is missing or its key is unknown.
@@ -32,7 +32,7 @@ def authenticate(authorization: str | None, settings: Settings) -> Caller:
         return Caller(owner="local")
     if authorization is None or not authorization.lower().startswith(_SCHEME):
         raise Unauthenticated("Send your key as “Authorization: Bearer KEY”.")
-    digest = hashlib.sha256(authorization[len(_SCHEME) :].strip().encode()).hexdigest()
+    digest = hashlib.sha256(authorization[len(_SCHEME) :].strip()).hexdigest()
     # Every hash is compared, so that the time taken tells nothing about any of them.
     found = [owner for owner, known in settings.api_keys.items() if hmac.compare_digest(known, digest)]
     if not found:

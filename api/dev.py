@@ -20,9 +20,11 @@ from jobs.settings import PREFIX, load_settings
 from jobs.supervise import Service, ServiceFailed, first_death, port_is_free, running
 
 HOST = "127.0.0.1"
+DEFAULT_PORT = 8000  # of the API, and where `darkroom upload` looks for it
 BUCKET = "darkroom"
 _EVENTS_QUEUE = "darkroom-events"
 _READY_WITHIN = 30.0  # seconds
+_JOBS_END_WITHIN = 35.0  # seconds; a worker finishes what it has begun
 
 
 async def run_dev(port: int, data_dir: Path, workers: int) -> None:
@@ -84,7 +86,9 @@ async def local_system(
         }
         # What is ours keeps nothing in memory that matters: if this process is killed, so are they.
         ours: list[Service] = [
-            await stack.enter_async_context(running(name, argv, on_orphaned=signal.SIGKILL))
+            await stack.enter_async_context(
+                running(name, argv, on_orphaned=signal.SIGKILL, patience=_JOBS_END_WITHIN)
+            )
             for name, argv in commands.items()
         ]
         death = asyncio.create_task(first_death([*embedded.services, *ours]))
@@ -142,5 +146,8 @@ def _announce(port: int, data_dir: Path, embedded: Embedded, seconds: float) -> 
     out.print(f"  GraphQL and playground   [link]http://{HOST}:{port}/graphql[/link]")
     out.print(f"  Bytes go straight to     {embedded.s3_endpoint}/{BUCKET}")
     out.print(f"  Data and logs            {data_dir.absolute()}")
-    out.print("  Try                      [bold].venv/bin/darkroom upload photo.jpg[/]", soft_wrap=True)
+    there = "" if port == DEFAULT_PORT else f" --url http://{HOST}:{port}"
+    out.print(
+        f"  Try                      [bold].venv/bin/darkroom upload photo.jpg{there}[/]", soft_wrap=True
+    )
     out.print("[dim]Ctrl-C stops all of it.[/]\n")

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import timedelta
+from itertools import islice
 from typing import NamedTuple
 
 import structlog
@@ -22,7 +23,8 @@ from jobs.ports import Bus, Catalog, Position, Services
 
 log = structlog.get_logger(__name__)
 
-REFRESH = 10.0  # seconds until a lost hint is made up for
+REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
+_PARTS = 20
 MAX_IDS = 200  # images that one subscription can watch
 _PAGE = 200
 # Clocks of several processes differ, and writes become visible out of order: look back a little further.
@@ -59,8 +61,9 @@ class Watcher:
 class Hub:
     """Who watches what in this process."""
 
-    def __init__(self, catalog: Catalog, bus: Bus) -> None:
+    def __init__(self, catalog: Catalog, bus: Bus, *, refresh_seconds: float = REFRESH) -> None:
         self._catalog = catalog
+        self._refresh_seconds = refresh_seconds
         self._bus = bus
         self._by_image: defaultdict[str, set[Watcher]] = defaultdict(set)
         self._by_owner: defaultdict[str, set[Watcher]] = defaultdict(set)
@@ -106,7 +109,7 @@ class Hub:
     async def _listen(self) -> None:
         async for change in self._bus.changes():
             if change is None:
-                self._doubt_everything()
+                self._doubt(list(self._by_image), list(self._by_owner))
                 continue
             if change.id in self._by_image:
                 self._stale.add(change.id)
@@ -115,37 +118,39 @@ class Hub:
                 watcher.nudge()
 
     async def _refresh(self) -> None:
+        """Doubt everything once in a while, a part of it at a time: not all are asked for at one moment."""
         while True:
-            await asyncio.sleep(REFRESH)
-            self._doubt_everything()
+            image_ids, owners = list(self._by_image), list(self._by_owner)
+            for part in range(_PARTS):
+                await asyncio.sleep(self._refresh_seconds / _PARTS)
+                self._doubt(image_ids[part::_PARTS], owners[part::_PARTS])
 
-    def _doubt_everything(self) -> None:
-        self._stale.update(self._by_image)
+    def _doubt(self, image_ids: Iterable[str], owners: Iterable[str]) -> None:
+        self._stale.update(image_ids)
         self._work.set()
-        for watchers in self._by_owner.values():
-            for watcher in watchers:
+        for owner in owners:
+            for watcher in self._by_owner.get(owner, ()):
                 watcher.nudge()
 
     async def _read(self) -> None:
-        """Read what is stale, everything at once, and hand it to those who watch."""
+        """Read what is stale, and hand it to those who watch."""
         while True:
             await self._work.wait()
             self._work.clear()
             stale, self._stale = self._stale, set()
-            watched = [image_id for image_id in stale if image_id in self._by_image]
-            if not watched:
-                continue
-            try:
-                images = await self._catalog.get_many(watched)
-            except Unavailable as error:
-                log.warning("changes wait for the catalog", reason=error.message)
-                self._stale.update(watched)
-                self._work.set()
-                await asyncio.sleep(1)
-                continue
-            for image in images.values():
-                for watcher in self._by_image.get(image.id, ()):
-                    watcher.offer(image)
+            watched = iter([image_id for image_id in stale if image_id in self._by_image])
+            while some := list(islice(watched, _PAGE)):  # a few at a time: others use this loop too
+                try:
+                    images = await self._catalog.get_many(some)
+                except Unavailable as error:
+                    log.warning("changes wait for the catalog", reason=error.message)
+                    self._stale.update(some, watched)
+                    self._work.set()
+                    await asyncio.sleep(1)
+                    break
+                for image in images.values():
+                    for watcher in self._by_image.get(image.id, ()):
+                        watcher.offer(image)
 
 
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:
@@ -206,18 +211,22 @@ async def feed(
         InvalidInput: the cursor is not one of ours.
     """
     position = decode_cursor(after) if after is not None else Position(services.clock(), "")
-    # A subscriber without a cursor asks for what is to come; one with it has seen all up to it.
-    floor = position if after is None else Position(position.at - _OVERLAP, "")
+    floor = Position(position.at - _OVERLAP, "")
     seen: dict[str, Image] = {}
     with hub.watch_owner(owner) as watcher:
+        if after is None:  # it asks for what is to come: what was before counts as seen
+            async with aclosing(_changes(owner, floor, services.catalog)) as changes:
+                seen = {image.id: image async for image in changes if image.changed_at < position.at}
         while True:
             async with aclosing(_changes(owner, floor, services.catalog)) as changes:
                 async for image in changes:
                     if image.id in seen and seen[image.id].version >= image.version:
                         continue
                     seen[image.id] = image
-                    yield FeedItem(encode_cursor(Position(image.changed_at, image.id)), image)
-                    position = max(position, Position(image.changed_at, image.id))
+                    # A process whose clock is ahead must not hide what others do meanwhile.
+                    at = min(image.changed_at, services.clock())
+                    yield FeedItem(encode_cursor(Position(at, image.id)), image)
+                    position = max(position, Position(at, image.id))
             floor = Position(max(floor.at, position.at - _OVERLAP), "")
             seen = {key: image for key, image in seen.items() if image.changed_at >= floor.at}
             await watcher.take()

@@ -1,5 +1,6 @@
 """GraphQL over HTTP and over websockets, for Starlette."""
 
+import json
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from strawberry.types.unset import UnsetType
 from api.auth import LOOPBACK_ORIGIN, Caller, authenticate
 from api.context import Context
 from api.schema import schema
+from api.uploads import is_text
 from jobs.errors import Unauthenticated
 from jobs.settings import Settings
 
@@ -36,9 +38,10 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         response: Response | WebSocket,  # noqa: ARG002 - Strawberry's signature
     ) -> Context:
         """The context of one HTTP request or one websocket."""
-        return Context(
-            request.state.services, request.state.hub, self._caller(request.headers.get("authorization"))
-        )
+        header = request.headers.get("authorization")
+        # As it came: Starlette has read its bytes as Latin-1.
+        caller = None if header is None else self._caller(header.encode("latin-1"))
+        return Context(request.state.services, request.state.hub, caller or self._caller(None))
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:
         """Whether a page of that origin may open a websocket here."""
@@ -49,13 +52,20 @@ class GraphQLEndpoint(GraphQL[Context, None]):
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
         """Believe the `authorization` of `connection_init`, or that of the handshake."""
         said = (context.connection_params or {}).get("authorization")
-        if isinstance(said, str) and (caller := self._caller(said)):
+        if isinstance(said, str) and is_text(said) and (caller := self._caller(said.encode())):
             context.identify(caller)
         if not context.identified:
             raise ConnectionRejectionError
         return UnsetType()
 
-    def _caller(self, authorization: str | None) -> Caller | None:
+    def decode_json(self, data: str | bytes) -> object:
+        """What it says, or the one error that Strawberry expects of what says nothing."""
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:  # a thousand brackets, or a number of as many digits
+            raise json.JSONDecodeError("not JSON", "", 0) from error
+
+    def _caller(self, authorization: bytes | None) -> Caller | None:
         try:
             return authenticate(authorization, self._settings)
         except Unauthenticated:

@@ -3,14 +3,13 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 1024 * 1024  # bytes; a hundred files with their metadata are half of it
-_PASSED_OVER = 16 * MAX_BODY  # bytes; a client that is cut off while it sends may not see the answer
+_PASSED_OVER = 16  # times the limit: a client that is cut off while it sends may not see the answer
 
 
 class BodyLimit:
-    """Answers 413 to a request whose body is larger, and keeps no more of it than that."""
+    """Answers 413 to a request whose body has more than `limit` bytes, and keeps no more of it than that."""
 
-    def __init__(self, app: ASGIApp, limit: int = MAX_BODY) -> None:
+    def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
         self._limit = limit
 
@@ -21,7 +20,7 @@ class BodyLimit:
             return
         kept: list[Message] = []
         size, more = 0, True
-        while more and size <= _PASSED_OVER:
+        while more and size <= _PASSED_OVER * self._limit:
             message = await receive()
             size += len(message.get("body", b""))
             more = message["type"] == "http.request" and message.get("more_body", False)

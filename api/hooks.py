@@ -26,7 +26,7 @@ async def storage_hook(request: Request) -> Response:
     if token is None:
         return _answer(404, "No webhook is configured: set DARKROOM_HOOK_TOKEN.")
     expected = f"Bearer {token.get_secret_value()}"
-    if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
+    if not hmac.compare_digest(request.headers.get("authorization", "").encode("latin-1"), expected.encode()):
         return _answer(401, "Send the token as “Authorization: Bearer TOKEN”.")
     body = await request.body()
     try:
@@ -34,11 +34,18 @@ async def storage_hook(request: Request) -> Response:
     except InvalidInput as error:
         log.warning("a webhook makes no sense", reason=error.message, body=body[:1_000])
         return _answer(400, error.message)
-    try:
-        done = await asyncio.gather(*(ingest_event(event, services, via="webhook") for event in events))
-    except Unavailable as error:
-        return _answer(503, error.message, {"Retry-After": "5"})
-    return JSONResponse({"results": done})
+    # Each for itself: one that has to come again must not hold up the others.
+    done = await asyncio.gather(
+        *(ingest_event(event, services, via="webhook") for event in events), return_exceptions=True
+    )
+    results: list[str] = []
+    for outcome in done:
+        if isinstance(outcome, Unavailable):
+            return _answer(503, outcome.message, {"Retry-After": "5"})
+        if isinstance(outcome, BaseException):
+            raise outcome
+        results.append(outcome)
+    return JSONResponse({"results": results})
 
 
 def _answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

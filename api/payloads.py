@@ -114,7 +114,7 @@ class Preset:
                 PresetVariant(
                     name=spec.name, format=spec.format.value, width=spec.width, quality=spec.quality
                 )
-                for spec in preset.variants
+                for spec in sorted(preset.variants, key=lambda spec: spec.width)
             ],
         )
 

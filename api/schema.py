@@ -115,12 +115,12 @@ class Query:
         if not 0 < first <= MAX_PAGE:
             raise InvalidInput(f"`first` is 1 to {MAX_PAGE}.")
         order = ports.ImageOrder[order_by.name] if order_by else ports.ImageOrder.NEWEST_FIRST
-        chosen = filter.status if filter else None
+        chosen = _given(filter.status) if filter else None
         found = await info.context.services.catalog.page(
             owner,
             first=first + 1,
             after=decode_cursor(after) if after else None,
-            statuses=[Status[status.name] for status in chosen] if chosen else None,
+            statuses=None if chosen is None else [Status[status.name] for status in chosen],
             order=order,
         )
         return ImageConnection.from_domain(found, first=first, continued=bool(after))

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -117,16 +116,20 @@ async def upload(
         client = Client(url, http, key)
         gate = asyncio.Semaphore(concurrency)
         with _Bars(items) if not as_json and sys.stdout.isatty() else _Lines(as_json=as_json) as view:
-            remaining = iter(items)
-            while batch := list(islice(remaining, _BATCH)):
-                await _upload_batch(batch, client, view, gate, preset=preset, wait=wait)
+            waiting = items
+            while waiting:
+                batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+                beyond = await _upload_batch(batch, client, view, gate, preset=preset, wait=wait)
+                waiting = beyond + waiting
     good = {"READY"} if wait else {"UPLOADED", "PROCESSING", "READY"}
     return all(item.status in good for item in items)
 
 
 async def _upload_batch(
     items: list[Item], client: Client, view: View, gate: asyncio.Semaphore, *, preset: str | None, wait: bool
-) -> None:
+) -> list[Item]:
+    """Upload as many of the files as the server takes at once; returns the others."""
+
     def fail(item: Item, code: str, message: str) -> None:
         item.image = {"status": "REJECTED", **item.image, "problem": {"code": code, "message": message}}
         view.changed(item)
@@ -141,10 +144,14 @@ async def _upload_batch(
     described = zip(items, await asyncio.gather(*map(describe, items)), strict=True)
     files = [(item, file) for item, file in described if file is not None]
     if not files:
-        return
+        return []
     results = await client.create_uploads([file for _, file in files], preset)
     targets: dict[str, tuple[Item, dict[str, Any]]] = {}
-    for (item, _), result in zip(files, results, strict=True):
+    beyond: list[Item] = []
+    for number, ((item, _), result) in enumerate(zip(files, results, strict=True)):
+        if number > 0 and result.get("code") == "TOO_MANY_FILES":
+            beyond.append(item)
+            continue
         if "url" in result:
             item.image = result["image"]
             targets[item.image["id"]] = item, result
@@ -152,7 +159,7 @@ async def _upload_batch(
             item.image = {"status": "REJECTED", "problem": result}
         view.changed(item)
     if not targets:
-        return
+        return beyond
 
     async def send(item: Item, target: dict[str, Any]) -> None:
         async with gate:
@@ -176,11 +183,13 @@ async def _upload_batch(
     following = asyncio.create_task(follow()) if wait else None
     await asyncio.gather(*(send(item, target) for item, target in targets.values()))
     if following is None:
-        return
-    if any(item.status not in _AT_REST and item.image["problem"] for item in items):
-        await _settled(items, following)
+        return beyond
+    sent = [item for item, _ in targets.values()]
+    if any(item.status not in _AT_REST and item.image["problem"] for item in sent):
+        await _settled(sent, following)
     else:
         await following
+    return beyond
 
 
 async def _settled(items: list[Item], following: asyncio.Task[None]) -> None:

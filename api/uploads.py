@@ -20,8 +20,9 @@ CONTENT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif",
 _FILENAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _TEXT = re.compile(r"[^\x00\ud800-\udfff]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_METADATA_BYTES = 4_096
-_METADATA_DEPTH = 10
+METADATA_BYTES = 4_096
+METADATA_DEPTH = 10
+BYTES_OF_A_FILE = 8_192  # of a request, at most: metadata, a name of escapes, and the rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Upload:
             f"-H {shlex.quote(f'{name}: {value}')}" for name, value in self.target.headers.items()
         )
         path = shlex.quote(f"./{self.image.filename}")
-        return f"curl --fail-with-body -T {path} {headers} {shlex.quote(self.target.url)}"
+        return f"curl --fail-with-body --globoff -T {path} {headers} {shlex.quote(self.target.url)}"
 
 
 async def create_uploads(
@@ -165,15 +166,17 @@ def _check(file: FileRequest, max_bytes: int) -> None:
 def _check_metadata(metadata: Any) -> None:
     if not isinstance(metadata, dict):
         raise Rejection(ProblemCode.INVALID_METADATA, "Metadata is a JSON object.")
-    if not _can_be_kept(metadata, _METADATA_DEPTH):
+    if _depth(metadata) > METADATA_DEPTH:
         raise Rejection(
-            ProblemCode.INVALID_METADATA,
-            f"Metadata can be {_METADATA_DEPTH} levels deep; its texts are Unicode without NUL, "
-            "its whole numbers have 64 bits.",
+            ProblemCode.INVALID_METADATA, f"Metadata can be at most {METADATA_DEPTH} levels deep."
         )
-    if len(json.dumps(metadata).encode()) > _METADATA_BYTES:
+    try:
+        written = json.dumps(metadata, allow_nan=False)
+    except ValueError:
+        raise Rejection(ProblemCode.INVALID_METADATA, "JSON has no infinite numbers.") from None
+    if len(written) > METADATA_BYTES:
         raise Rejection(
-            ProblemCode.INVALID_METADATA, f"Metadata can have at most {_METADATA_BYTES} bytes as JSON."
+            ProblemCode.INVALID_METADATA, f"Metadata can have at most {METADATA_BYTES} bytes as JSON."
         )
 
 
@@ -182,17 +185,16 @@ def is_text(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None
 
 
-def _can_be_kept(value: Any, depth: int) -> bool:
-    """Whether the catalog can give back exactly this."""
-    match value:
-        case str():
-            return is_text(value)
-        case int():
-            return -(2**63) <= value < 2**63
-        case dict():
-            inside = [*value.keys(), *value.values()]
-        case list():
-            inside = value
-        case _:
-            return True
-    return depth > 0 and all(_can_be_kept(item, depth - 1) for item in inside)
+def _depth(value: Any) -> int:
+    """How many lists and objects stand inside each other; counted no further than is allowed."""
+    depth, level = 0, [value]
+    while depth <= METADATA_DEPTH:
+        inside = [
+            item.values() if isinstance(item, dict) else item
+            for item in level
+            if isinstance(item, (dict, list))
+        ]
+        if not inside:
+            break
+        depth, level = depth + 1, [item for items in inside for item in items]
+    return depth

@@ -2,13 +2,14 @@
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 
 from jobs.errors import Unavailable
 from jobs.images import SOURCES_PREFIX
-from jobs.sdk import SDK_ERRORS, open_session
+from jobs.sdk import SDK_ERRORS, open_client
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _ID = "darkroom-uploads"  # of what is ours among the bucket's rules
 _DEFAULT_REGION = "us-east-1"  # the one that must not be named when a bucket is made
-_ALREADY_THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}  # the latter: perhaps not ours
 _NOT_FOUND = {"404", "NoSuchBucket", "NoSuchCORSConfiguration"}
 
 
@@ -32,13 +32,13 @@ async def prepare_bucket(settings: Settings, *, events_queue: str) -> str:
     What others have set on the bucket, rules for CORS and notifications, stays as it is.
 
     Raises:
+        SettingsError: the settings make no sense.
         Unavailable: the store does not answer, or refuses; the message names the step.
     """
-    session = open_session(settings)
     config = AioConfig(s3={"addressing_style": settings.s3_addressing}, connect_timeout=5, read_timeout=30)
     async with (
-        session.client("s3", endpoint_url=settings.s3_endpoint, config=config) as s3,
-        session.client("sqs", endpoint_url=settings.s3_endpoint, config=config) as sqs,
+        open_client(settings, "s3", endpoint=settings.s3_endpoint, config=config) as s3,
+        open_client(settings, "sqs", endpoint=_sqs_endpoint(settings), config=config) as sqs,
     ):
         step = f"the bucket “{settings.s3_bucket}” cannot be made or used"
         try:
@@ -54,16 +54,24 @@ async def prepare_bucket(settings: Settings, *, events_queue: str) -> str:
     return queue_url
 
 
+def _sqs_endpoint(settings: Settings) -> str | None:
+    """Emulators serve both at one address; Amazon does not."""
+    host = urlsplit(settings.s3_endpoint or "").hostname or "amazonaws.com"
+    return None if host.endswith("amazonaws.com") else settings.s3_endpoint
+
+
 async def _make_bucket(s3: "S3Client", settings: Settings) -> None:
+    try:
+        await s3.head_bucket(Bucket=settings.s3_bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _NOT_FOUND:
+            raise
+    else:
+        return  # to make it again could reset what others have set
     request: CreateBucketRequestTypeDef = {"Bucket": settings.s3_bucket}
     if settings.s3_region != _DEFAULT_REGION:
         request["CreateBucketConfiguration"] = {"LocationConstraint": settings.s3_region}  # type: ignore[typeddict-item]
-    try:
-        await s3.create_bucket(**request)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in _ALREADY_THERE:
-            raise
-    await s3.head_bucket(Bucket=settings.s3_bucket)
+    await s3.create_bucket(**request)
 
 
 async def _make_queue(sqs: "SQSClient", name: str, bucket: str) -> tuple[str, str]:

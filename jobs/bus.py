@@ -15,6 +15,7 @@ from jobs.settings import Settings
 log = structlog.get_logger(__name__)
 
 _SILENCE = 15.0  # seconds without a message before the connection has to prove that it lives
+_PUBLISH_WITHIN = 1.0  # seconds; a hint is not worth a longer wait
 _RECONNECT = 0.5  # seconds between two attempts
 
 
@@ -29,8 +30,9 @@ class RedisBus:
     async def publish(self, image: Image) -> None:
         change = ImageChange(id=image.id, owner=image.owner, version=image.version)
         try:
-            await self._redis.publish(self._channel, change.model_dump_json())
-        except (RedisError, OSError) as error:
+            async with asyncio.timeout(_PUBLISH_WITHIN):
+                await self._redis.publish(self._channel, change.model_dump_json())
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
             log.warning("a change was not announced", image=image.id, reason=repr(error))
 
     async def changes(self) -> AsyncIterator[ImageChange | None]:

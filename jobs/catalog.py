@@ -5,7 +5,8 @@ client, so only calls that both share are used here, and the contract suite runs
 """
 
 import inspect
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from jobs.errors import Unavailable
+from jobs.errors import SettingsError, Unavailable
 from jobs.images import MOVES, Image, Move, Status, counted_by, implied_by, is_image_id
 from jobs.ports import ImageOrder, Position
 from jobs.settings import Settings
@@ -39,20 +40,19 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
     """The catalog that `settings` name, its indexes in place.
 
     Raises:
+        SettingsError: there can be no such database.
         Unavailable: the database does not answer.
     """
     options: Document = {"tz_aware": True}
     if "serverselectiontimeoutms" not in settings.mongo_url.lower():
         options["serverSelectionTimeoutMS"] = 5_000  # the driver's own 30 s would hold up a whole request
-    client: Any
-    if settings.mongo_driver == "motor":
-        from motor.motor_asyncio import AsyncIOMotorClient
-
-        client = AsyncIOMotorClient(settings.mongo_url, **options)
-    else:
-        from pymongo import AsyncMongoClient
-
-        client = AsyncMongoClient(settings.mongo_url, **options)
+    try:
+        client = _client(settings, options)
+    except (PyMongoError, ValueError) as error:  # what they say may have a password in it
+        raise SettingsError(
+            "DARKROOM_MONGO_URL is wrong: it is no address of a MongoDB. "
+            "Names and passwords in it are percent-encoded."
+        ) from error
     try:
         catalog = MongoCatalog(client[settings.mongo_database])
         try:
@@ -64,6 +64,16 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
         closing = client.close()
         if inspect.isawaitable(closing):  # PyMongo's is, motor's is not
             await closing
+
+
+def _client(settings: Settings, options: Document) -> Any:
+    if settings.mongo_driver == "motor":
+        from motor.motor_asyncio import AsyncIOMotorClient
+
+        return AsyncIOMotorClient(settings.mongo_url, **options)
+    from pymongo import AsyncMongoClient
+
+    return AsyncMongoClient(settings.mongo_url, **options)
 
 
 class MongoCatalog:
@@ -108,19 +118,22 @@ class MongoCatalog:
     ) -> Image | None:
         if not is_image_id(image_id):
             return None
-        query = {"_id": image_id, **_standing(move, at, fence)}
-        if owner is not None:
-            query["owner"] = owner
-        target = MOVES[move].target
-        update = {
+        query: Document = {"_id": image_id} | ({} if owner is None else {"owner": owner})
+        update: Document = {
             "$set": implied_by(move, at) | {name: _plain(value) for name, value in (values or {}).items()},
             "$inc": counted_by(move),
-            "$push": {
-                "timeline": {"$each": [{"status": target, "at": at}], "$slice": -_TIMELINE_LENGTH},
-            },
         }
         for counter in update["$set"].keys() & update["$inc"].keys():
             del update["$inc"][counter]  # a counter that starts anew is not raised too
+        rule = MOVES[move]
+        entry = {"$each": [{"status": rule.target, "at": at}], "$slice": -_TIMELINE_LENGTH}
+        listed = update | {"$push": {"timeline": entry}}
+        moved = await self._set(query | _standing(move, rule.sources - {rule.target}, at, fence), listed)
+        if moved is None and rule.target in rule.sources:  # it stays where it is: nothing new to list
+            moved = await self._set(query | _standing(move, {rule.target}, at, fence), update)
+        return moved
+
+    async def _set(self, query: Document, update: Document) -> Image | None:
         with _reaching():
             return _image(
                 await self._images.find_one_and_update(query, update, return_document=ReturnDocument.AFTER)
@@ -135,7 +148,9 @@ class MongoCatalog:
             return bool(result.modified_count)
 
     async def due(self, *, at: datetime, limit: int) -> list[Image]:
-        return await self._find({"due_at": {"$lte": at}}, sort=[("due_at", ASCENDING)], limit=limit)
+        # Without the type, the planner does not see that the partial index holds all that is asked for.
+        query = {"due_at": {"$lte": at, "$type": "date"}}
+        return await self._find(query, sort=[("due_at", ASCENDING)], limit=limit)
 
     async def postpone(self, image: Image, *, until: datetime | None) -> None:
         with _reaching():
@@ -172,22 +187,31 @@ class MongoCatalog:
     async def _find(
         self, query: Document, *, sort: list[tuple[str, int]] | None = None, limit: int = 0
     ) -> list[Image]:
-        with _reaching():
-            documents = await self._images.find(query, sort=sort, limit=limit).to_list(None)
+        """Every readable record that is asked for; those that are not stand in nobody's place."""
         images: list[Image] = []
-        for document in documents:
-            try:
-                images.append(_from_document(document))
-            except ValidationError:  # written by another version: it must not hide its neighbours
-                log.exception("a record cannot be read", image=document["_id"])
-        return images
+        seen = 0
+        while True:
+            wanted = limit and limit - len(images)
+            with _reaching():
+                found = await self._images.find(query, sort=sort, skip=seen, limit=wanted).to_list(None)
+            images += _readable(found)
+            seen += len(found)
+            if not limit or len(images) == limit or len(found) < wanted:
+                return images
 
 
-def _standing(move: Move, at: datetime, fence: str | None) -> Document:
-    """The filter for records from which `move` may be made, derived from the table."""
-    rule = MOVES[move]
-    query: Document = {"status": {"$in": sorted(rule.sources)}}
-    if not rule.leased:
+def _readable(documents: Sequence[Document]) -> Iterator[Image]:
+    for document in documents:
+        try:
+            yield _from_document(document)
+        except ValidationError:  # written by another version: it must not hide its neighbours
+            log.exception("a record cannot be read", image=document["_id"])
+
+
+def _standing(move: Move, sources: Set[Status], at: datetime, fence: str | None) -> Document:
+    """The filter for records in one of `sources` from which `move` may be made."""
+    query: Document = {"status": {"$in": sorted(sources)}}
+    if not MOVES[move].leased:
         return query
     if fence is not None:
         return query | {"lease.fence": fence}
@@ -217,6 +241,9 @@ def _only_duplicates(error: BaseException | None) -> bool:
 def _document(image: Image) -> Document:
     document = image.model_dump()
     document["_id"] = document.pop("id")
+    if image.metadata is not None:
+        # As text: what looks like one of the database's own types would come back as that.
+        document["metadata"] = json.dumps(image.metadata)
     return document
 
 
@@ -225,7 +252,10 @@ def _image(document: Document | None) -> Image | None:
 
 
 def _from_document(document: Document) -> Image:
-    return Image.model_validate({**document, "id": document["_id"]})
+    metadata = document.get("metadata")
+    return Image.model_validate(
+        {**document, "id": document["_id"], "metadata": None if metadata is None else json.loads(metadata)}
+    )
 
 
 def _plain(value: Any) -> Any:

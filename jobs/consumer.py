@@ -17,7 +17,7 @@ from jobs.errors import InvalidInput, SettingsError, Unavailable
 from jobs.events import decode_events
 from jobs.ingest import ingest_event
 from jobs.ports import Services
-from jobs.sdk import SDK_ERRORS, open_session
+from jobs.sdk import SDK_ERRORS, open_client
 from jobs.services import open_services
 from jobs.settings import Settings
 
@@ -82,17 +82,18 @@ async def open_event_queue(settings: Settings, url: str) -> AsyncIterator[EventQ
     """The SQS queue at `url`, asked at the host that the URL names.
 
     Raises:
+        SettingsError: it is no URL of a queue.
         Unavailable: there is no such queue, or it is not ours.
     """
     parts = urlsplit(url)
     config = AioConfig(connect_timeout=5, read_timeout=_LONG_POLL + 10, retries={"mode": "standard"})
-    async with open_session(settings).client(
-        "sqs", endpoint_url=f"{parts.scheme}://{parts.netloc}", config=config
-    ) as client:
+    endpoint = f"{parts.scheme}://{parts.netloc}"
+    named = "DARKROOM_EVENTS_QUEUE_URL"
+    async with open_client(settings, "sqs", endpoint=endpoint, config=config, named=named) as client:
         try:
             await client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         except SDK_ERRORS as error:
-            raise Unavailable(f"The queue of DARKROOM_EVENTS_QUEUE_URL cannot be used: {error}") from error
+            raise Unavailable(f"The queue of {named} cannot be used: {error}") from error
         yield EventQueue(client, url)
 
 

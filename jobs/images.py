@@ -134,7 +134,8 @@ class Image(_Value):
     """The record of one image; the only truth about it. Times are in UTC.
 
     `version` rises by one with every move. `round` counts how often the image was queued for
-    developing. `due_at` is when the sweep should look at it; nothing for an image at rest.
+    developing, `queued_at` is when it last was. `due_at` is when the sweep should look at it; nothing for
+    an image at rest.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Image(_Value):
     problem: Problem | None = None
 
     round: int = 0
+    queued_at: datetime | None = None
     attempts: int = 0
     lease: Lease | None = None
     develop_seconds: float | None = None
@@ -169,12 +171,6 @@ class Image(_Value):
     finished_at: datetime | None = None
     due_at: datetime | None = None
     timeline: tuple[StatusChange, ...] = ()
-
-    @property
-    def queued_at(self) -> datetime:
-        """When it last became UPLOADED."""
-        times = [change.at for change in self.timeline if change.status is Status.UPLOADED]
-        return times[-1] if times else self.created_at
 
     @property
     def source_key(self) -> str:
@@ -201,7 +197,7 @@ def implied_by(move: Move, at: datetime) -> dict[str, Any]:
         "finished_at": at if target.at_rest else None,
     }
     if move in (Move.ARRIVE, Move.REPROCESS):
-        fields |= {"attempts": 0, "problem": None}
+        fields |= {"attempts": 0, "problem": None, "queued_at": at}
     if move is Move.FINISH:
         fields["problem"] = None
     return fields

@@ -9,8 +9,9 @@ from enum import StrEnum
 
 import structlog
 
+from jobs.errors import Unavailable
 from jobs.events import ObjectCreated
-from jobs.images import MOVES, Image, Move, Source, Status, image_id_of
+from jobs.images import GRACE, MOVES, Image, Move, Source, Status, image_id_of
 from jobs.ports import Services
 from jobs.removal import remove_objects
 
@@ -42,7 +43,9 @@ async def ingest_event(event: ObjectCreated, services: Services, *, via: str) ->
     if image is None:
         log.info("an event for an unknown image", via=via, image=image_id)
         return Ingested.UNKNOWN
-    outcome, _ = await ingest(image, services, via=via)
+    outcome, image = await ingest(image, services, via=via)
+    if outcome is Ingested.MISSING and services.clock() < image.expires_at + GRACE:
+        raise Unavailable("The store tells of an object that it does not show yet.")
     return outcome
 
 

@@ -7,8 +7,8 @@ its word about the record is refused, because somebody else holds the fence.
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Set
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -17,16 +17,29 @@ from typing import Any, Protocol
 import structlog
 
 from jobs.errors import ProblemCode, Rejection, Unavailable
-from jobs.images import Image, Lease, Move, Placeholder, Problem, Status, Variant, new_fence, variant_key
+from jobs.images import (
+    Image,
+    Lease,
+    Move,
+    Placeholder,
+    Problem,
+    Status,
+    Variant,
+    new_fence,
+    variant_key,
+    variants_prefix,
+)
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
 from jobs.ports import ObjectChanged, ObjectMissing, Services
 from jobs.presets import Preset
+from jobs.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=30)  # as long as a job may run
 _GIVE_UP = timedelta(hours=6)
 _BUDGET = LEASE - timedelta(seconds=3)  # of which some is left for saying how it ended
+_TIDY_WITHIN = 2.0  # seconds
 
 
 class Developer(Protocol):
@@ -83,39 +96,48 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
         return await _not_ours(image_id, services)
     await services.bus.publish(image)
     attempt = Attempt(image, lease.fence, services)
-    if image.attempts > services.settings.max_attempts:
+    try:
+        return await _verdict(attempt, developer)
+    except asyncio.CancelledError:
+        await asyncio.shield(attempt.give_back(counted=False))
+        raise
+    except Unavailable:
+        await attempt.give_back(counted=False)
+        raise
+    except TryAgain:
+        await attempt.give_back()
+        raise
+
+
+async def _verdict(attempt: "Attempt", developer: Developer) -> Processed:
+    """Develop, and say how it ended.
+
+    Raises:
+        TryAgain, Unavailable: as `process`.
+    """
+    if attempt.is_beyond_the_last:
         return await attempt.fail("Developing it ended its worker, again and again.")
-
-    with tempfile.TemporaryDirectory(
-        prefix="darkroom-", dir=services.settings.scratch_dir, ignore_cleanup_errors=True
-    ) as folder:
-        return await _settle(attempt, developer, Path(folder))
-
-
-async def _settle(attempt: "Attempt", developer: Developer, folder: Path) -> Processed:
-    """Develop, and say how it ended."""
     try:
         async with asyncio.timeout(_BUDGET.total_seconds()):
-            developed = await attempt.develop(developer, folder)
+            developed = await attempt.develop(developer)
     except Rejection as rejection:
         return await attempt.reject(rejection)
     except SourceGone:
         return await attempt.fail(
             "The source is no longer in the store.", code=ProblemCode.SOURCE_MISSING, retryable=False
         )
-    except asyncio.CancelledError:
-        await asyncio.shield(attempt.give_back(counted=False))
-        raise
-    except Unavailable as error:
+    except (Unavailable, TimeoutError) as error:
+        # A child has less time than the budget, so what took all of it was waiting for a service.
+        reason = (
+            error if isinstance(error, Unavailable) else Unavailable("A service does not answer in time.")
+        )
         if attempt.has_waited_long:
-            return await attempt.fail(f"For too long: {error.message}")
-        await attempt.give_back(counted=False)
-        raise
+            return await attempt.fail(f"For too long: {reason.message}")
+        raise reason from error
     except Exception as error:
         log.exception("an attempt failed", image=attempt.image.id, attempt=attempt.image.attempts)
         if attempt.is_last:
             return await attempt.fail("It could not be developed; the fault is ours.")
-        await attempt.give_back()
         raise TryAgain(backoff(attempt.image.attempts)) from error
     return await attempt.finish(developed)
 
@@ -143,18 +165,30 @@ class Attempt:
         return self.image.attempts >= self._services.settings.max_attempts
 
     @property
+    def is_beyond_the_last(self) -> bool:
+        """Whether all attempts were used up by workers that never came back."""
+        return self.image.attempts > self._services.settings.max_attempts
+
+    @property
     def has_waited_long(self) -> bool:
         """Whether services have been away for longer than anybody waits."""
-        return self._services.clock() - self.image.queued_at > _GIVE_UP
+        return self._services.clock() - (self.image.queued_at or self.image.created_at) > _GIVE_UP
 
-    async def develop(self, developer: Developer, folder: Path) -> dict[str, Any]:
+    async def develop(self, developer: Developer) -> dict[str, Any]:
         """Fetch the source and store every variant; returns the fields that the record gains."""
         preset = self._services.settings.presets.get(self.image.preset)
         if preset is None:
             raise Unavailable(f"There is no preset named {self.image.preset!r} here.")
-        source, out = folder / "source", folder / "out"
-        out.mkdir()
-        await self._fetch(source)
+        with _scratch(self._services.settings) as folder:
+            source, out = folder / "source", folder / "out"
+            try:
+                out.mkdir()
+                await self._fetch(source)
+            except OSError as error:
+                raise Unavailable(f"The scratch directory cannot be used: {error.strerror}.") from error
+            return await self._develop(developer, source, preset, out)
+
+    async def _develop(self, developer: Developer, source: Path, preset: Preset, out: Path) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         storing: list[asyncio.Task[Variant]] = []
         try:
@@ -179,17 +213,23 @@ class Attempt:
         return fields | {"variants": tuple(task.result() for task in storing)}
 
     async def finish(self, fields: dict[str, Any]) -> Processed:
-        """Make the variants visible, all at once, and remove those that they replace."""
+        """Make the variants visible, all at once, and remove what they replace."""
+        # If the answer is lost, the record may name them all the same: then nobody may remove them.
+        written, self._written = self._written, []
         moved = await self._move(Move.FINISH, fields)
         if moved is None:
+            await self._discard(written)
             return Processed.NOTHING
-        await self._discard(variant.key for variant in self.image.variants)
+        await self._discard({variant.key for variant in self.image.variants})
+        if self.image.attempts > 1:
+            await self._tidy({variant.key for variant in moved.variants})
         return Processed.READY
 
     async def reject(self, rejection: Rejection) -> Processed:
         """The file is at fault."""
         problem = Problem(code=rejection.code, message=rejection.message, retryable=False)
         moved = await self._move(Move.REJECT, {"problem": problem})
+        await self._discard(self._written)
         return Processed.REJECTED if moved else Processed.NOTHING
 
     async def fail(
@@ -199,6 +239,7 @@ class Attempt:
         moved = await self._move(
             Move.FAIL, {"problem": Problem(code=code, message=message, retryable=retryable)}
         )
+        await self._discard(self._written)
         return Processed.FAILED if moved else Processed.NOTHING
 
     async def give_back(self, *, counted: bool = True) -> None:
@@ -215,19 +256,13 @@ class Attempt:
         await self._discard(self._written)
 
     async def _move(self, move: Move, fields: dict[str, Any]) -> Image | None:
-        """Say how it ended; what was written for nothing is removed."""
+        """Say how it ended; None if somebody else holds the fence."""
         moved = await self._services.catalog.move(
             self.image.id, move, at=self._services.clock(), values=fields, fence=self._fence
         )
         if moved is None:
             log.warning("a late result was refused", image=self.image.id, move=move, fence=self._fence)
-        else:
-            await self._announce(moved)
-        if moved is None or move is not Move.FINISH:
-            await self._discard(self._written)
-        return moved
-
-    async def _announce(self, moved: Image) -> None:
+            return None
         await self._services.bus.publish(moved)
         log.info(
             moved.status.lower(),
@@ -237,6 +272,7 @@ class Attempt:
             code=moved.problem and moved.problem.code,
             develop_ms=moved.develop_seconds and round(moved.develop_seconds * 1e3, 1),
         )
+        return moved
 
     async def _fetch(self, path: Path) -> None:
         """Write the source to `path`, checked against what the client declared."""
@@ -276,12 +312,42 @@ class Attempt:
             byte_size=made.byte_size,
         )
 
+    async def _tidy(self, winners: Set[str]) -> None:
+        """Remove what attempts left behind that never came to their end."""
+        async with self._leaving_litter():
+            written = await self._services.storage.keys(variants_prefix(self.image.id))
+            await self._services.storage.delete([key for key in written if key not in winners])
+
     async def _discard(self, keys: Iterable[str]) -> None:
-        """Remove objects that nobody will ask for; what remains is litter, not harm."""
-        try:
+        """Remove objects that nobody will ask for."""
+        async with self._leaving_litter():
             await self._services.storage.delete(keys)
-        except Unavailable as error:
-            log.warning("objects were left behind", image=self.image.id, reason=error.message)
+
+    @asynccontextmanager
+    async def _leaving_litter(self) -> AsyncIterator[None]:
+        """What cannot be removed soon is left: it is litter, not harm."""
+        try:
+            async with asyncio.timeout(_TIDY_WITHIN):
+                yield
+        except (Unavailable, TimeoutError) as error:
+            log.warning("objects were left behind", image=self.image.id, reason=repr(error))
+
+
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[Path]:
+    """A folder for one attempt.
+
+    Raises:
+        Unavailable: there is no room for it.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(
+            prefix="darkroom-", dir=settings.scratch_dir, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise Unavailable(f"The scratch directory cannot be used: {error.strerror}.") from error
+    with folder as path:
+        yield Path(path)
 
 
 def _facts(message: Message) -> dict[str, Any]:

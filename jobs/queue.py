@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobs.errors import Unavailable
+from jobs.errors import SettingsError, Unavailable
 from jobs.images import Image
 from jobs.settings import Settings
 
@@ -56,18 +56,24 @@ async def open_redis(settings: Settings) -> AsyncIterator[ArqRedis]:
     """A pool of connections to Redis that outlives short interruptions.
 
     Raises:
+        SettingsError: there can be no such Redis.
         Unavailable: Redis does not answer.
     """
-    pool = BlockingConnectionPool.from_url(
-        settings.redis_url,
-        max_connections=_CONNECTIONS,
-        timeout=10,
-        socket_connect_timeout=5,
-        socket_timeout=10,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=5),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
-    )
+    try:
+        pool = BlockingConnectionPool.from_url(
+            settings.redis_url,
+            max_connections=_CONNECTIONS,
+            timeout=10,
+            socket_connect_timeout=5,
+            socket_timeout=10,
+            health_check_interval=15,
+            retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries=5),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
+        )
+    except ValueError as error:  # what it says may have a part of the password in it
+        raise SettingsError(
+            "DARKROOM_REDIS_URL is wrong: it is no address of a Redis. A password in it is percent-encoded."
+        ) from error
     redis = ArqRedis(
         pool,
         job_serializer=serialize,

@@ -10,6 +10,9 @@ from jobs.removal import remove_objects
 
 log = structlog.get_logger(__name__)
 
+# What a tombstone does not keep: the placeholder is a small picture, metadata can be personal.
+_FORGOTTEN = {"variants": (), "placeholder": None, "metadata": None, "problem": None}
+
 
 async def reprocess(image_id: str, owner: str, services: Services) -> Image:
     """Queue a finished image again; what it has stays visible until the new variants are complete.
@@ -43,7 +46,7 @@ async def delete(image_id: str, owner: str, services: Services) -> Image:
     now = services.clock()
     # The sweep comes by again, for what a worker was just writing or the store did not remove.
     deleted = await services.catalog.move(
-        image_id, Move.DELETE, at=now, values={"variants": (), "due_at": now + GRACE}, owner=owner
+        image_id, Move.DELETE, at=now, values=_FORGOTTEN | {"due_at": now + GRACE}, owner=owner
     )
     if deleted is None:
         return await owned(image_id, owner, services)

@@ -17,6 +17,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Everything that the use cases need, for as long as the context lasts.
 
     Raises:
+        SettingsError: the address of a service makes no sense.
         Unavailable: one of the services does not answer.
     """
     async with (

@@ -16,6 +16,12 @@ from jobs.presets import DEFAULT_PRESET, Preset
 
 PREFIX = "DARKROOM_"
 
+
+def usable_cores() -> int:
+    """The processors that this process may run on; a container's quota of time is not among what it knows."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
 
 
@@ -55,8 +61,8 @@ class Settings(BaseSettings):
     download_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3_600
     presets: Annotated[dict[str, Preset], Field(min_length=1)] = {"default": DEFAULT_PRESET}
 
-    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
-    develop_seconds: Annotated[float, Field(gt=0, le=25)] = 20
+    worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=usable_cores)
+    develop_seconds: Annotated[float, Field(gt=0, le=20)] = 15
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
     sweep_seconds: Annotated[float, Field(gt=0)] = 120
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from jobs.clock import Clock
 from jobs.errors import Unavailable
 from jobs.ports import ObjectChanged, ObjectMissing, Stored, Target
-from jobs.sdk import SDK_ERRORS, open_session
+from jobs.sdk import SDK_ERRORS, open_client
 from jobs.settings import Settings
 from jobs.sigv4 import MAX_LIFETIME, Credentials, encode_key, presign
 
@@ -36,7 +36,8 @@ async def open_storage(settings: Settings, clock: Clock) -> AsyncIterator["S3Sto
     """The bucket that `settings` name.
 
     Raises:
-        Unavailable: it cannot be used as the settings say.
+        SettingsError: the settings make no sense.
+        Unavailable: it cannot be used as they say.
     """
     config = AioConfig(
         signature_version="s3v4",
@@ -45,13 +46,11 @@ async def open_storage(settings: Settings, clock: Clock) -> AsyncIterator["S3Sto
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         connect_timeout=5,
-        read_timeout=30,
+        read_timeout=10,  # tried three times, it must end within an attempt of a job
         max_pool_connections=50,
         retries={"mode": "standard", "max_attempts": 3},
     )
-    async with open_session(settings).client(
-        "s3", endpoint_url=settings.s3_endpoint, config=config
-    ) as client:
+    async with open_client(settings, "s3", endpoint=settings.s3_endpoint, config=config) as client:
         storage = S3Storage(client, settings, clock)
         try:
             await storage.ping()

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import structlog
 
-from jobs.errors import ProblemCode
+from jobs.errors import ProblemCode, Unavailable
 from jobs.images import GRACE, LATE, Image, Move, Problem, Status
 from jobs.ingest import REQUEUE_AFTER, Ingested, ingest
 from jobs.ports import Services
@@ -26,16 +26,29 @@ async def sweep(services: Services) -> Counter[str]:
     """Look at everything that is due; returns how often what was done.
 
     Raises:
-        Unavailable: a service did not answer; what is due stays due.
+        Unavailable: the catalog does not answer; what is due stays due.
     """
     due = await services.catalog.due(at=services.clock(), limit=BATCH)
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def look(image: Image) -> str:
         async with gate:
-            return await _look(image, services)
+            try:
+                return await _look(image, services)
+            except Unavailable as error:
+                log.warning("an image could not be swept", image=image.id, reason=error.message)
+            except Exception:
+                log.exception("an image could not be swept", image=image.id)
+            # It must neither end the sweep, nor stand before others the next time.
+            await services.catalog.postpone(image, until=services.clock() + REQUEUE_AFTER)
+            return "failed"
 
-    done = Counter(await asyncio.gather(*(look(image) for image in due)))
+    try:
+        async with asyncio.TaskGroup() as group:
+            looks = [group.create_task(look(image)) for image in due]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    done = Counter(look.result() for look in looks)
     if done:
         log.info("swept", **done)
     return done

@@ -5,6 +5,7 @@ woken by a message when a job comes and by a job's end when it was full; polling
 """
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from arq.worker import func
 from redis.exceptions import RedisError
 
 from jobs.bus import listen
-from jobs.errors import Unavailable
+from jobs.errors import SettingsError, Unavailable
 from jobs.imaging.pool import DevelopingPool
 from jobs.ports import Services
 from jobs.process import LEASE, Developer, TryAgain, backoff, process
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 _POLL = 0.5  # seconds; also how late a job that was put off may start
 _SWEEP_EVERY = 30.0  # seconds, by whichever worker comes first
+_CHILD_SECONDS = 25.0  # of wall time for one file: less than an attempt has
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
 
@@ -147,12 +149,20 @@ async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worke
     """A worker with its services and its developing children, ready to run.
 
     Raises:
+        SettingsError: there is no room for scratch files, or the address of a service makes no sense.
         Unavailable: a service does not answer.
     """
+    scratch = settings.scratch_dir
+    if scratch is not None and not (scratch.is_dir() and os.access(scratch, os.W_OK | os.X_OK)):
+        raise SettingsError(
+            f"DARKROOM_SCRATCH_DIR is wrong: {scratch} is no directory that can be written to"
+        )
     async with (
         open_services(settings) as services,
         open_redis(settings) as redis,
-        DevelopingPool(settings.worker_concurrency, timeout=settings.develop_seconds) as pool,
+        DevelopingPool(
+            settings.worker_concurrency, cpu_seconds=settings.develop_seconds, wall_seconds=_CHILD_SECONDS
+        ) as pool,
     ):
         worker = Worker(redis, services, pool, **options)
         try:

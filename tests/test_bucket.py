@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from aiobotocore.config import AioConfig
 
 from jobs.bucket import prepare_bucket, with_statement
 from jobs.errors import Unavailable
-from jobs.sdk import open_session
+from jobs.sdk import open_client
 from jobs.settings import Settings
 
 OTHER_CORS = {"ID": "a-shop", "AllowedMethods": ["GET"], "AllowedOrigins": ["https://shop.example"]}
@@ -14,15 +15,14 @@ OTHER_CORS = {"ID": "a-shop", "AllowedMethods": ["GET"], "AllowedOrigins": ["htt
 
 async def test_rules_of_others_stay(corner: Settings) -> None:
     """Their CORS rule and their notification are there after it, and after doing it again; ours are once."""
-    session = open_session(corner)
     async with (
-        session.client("s3", endpoint_url=corner.s3_endpoint) as s3,
-        session.client("sqs", endpoint_url=corner.s3_endpoint) as sqs,
+        open_client(corner, "s3", endpoint=corner.s3_endpoint, config=AioConfig()) as s3,
+        open_client(corner, "sqs", endpoint=corner.s3_endpoint, config=AioConfig()) as sqs,
     ):
         await s3.create_bucket(Bucket=corner.s3_bucket)
         await s3.put_bucket_cors(
             Bucket=corner.s3_bucket,
-            CORSConfiguration={"CORSRules": [OTHER_CORS]},  # type: ignore[list-item]
+            CORSConfiguration={"CORSRules": [OTHER_CORS]},
         )
         theirs = (await sqs.create_queue(QueueName=f"{corner.namespace}-theirs"))["QueueUrl"]
         attributes = await sqs.get_queue_attributes(QueueUrl=theirs, AttributeNames=["QueueArn"])
@@ -49,7 +49,7 @@ async def test_a_region_is_named_where_it_must_be(corner: Settings) -> None:
     """Elsewhere than in the first region, a bucket is made where the settings say."""
     elsewhere = corner.model_copy(update={"s3_region": "eu-central-1"})
     await prepare_bucket(elsewhere, events_queue=corner.namespace)
-    async with open_session(elsewhere).client("s3", endpoint_url=corner.s3_endpoint) as s3:
+    async with open_client(elsewhere, "s3", endpoint=corner.s3_endpoint, config=AioConfig()) as s3:
         answer = await s3.get_bucket_location(Bucket=corner.s3_bucket)
     assert answer["LocationConstraint"] == "eu-central-1"
 

@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 
 from api.feed import MAX_IDS, Hub, Watcher, feed, image_updates
+from api.paging import encode_cursor
 from jobs.errors import InvalidInput, NotFound
 from jobs.images import Image, ImageChange, Move, Status
-from jobs.ports import Services
+from jobs.ports import Position, Services
 from tests.records import NOON, a_lease, an_image
 
 LATER = NOON + timedelta(seconds=1)
@@ -175,8 +176,8 @@ async def test_the_feed_resumes_behind_a_cursor(services: Services, hub: Hub) ->
     """A client that was away gets the latest state of everything that changed meanwhile."""
     images = [an_image(changed_at=NOON + timedelta(minutes=n)) for n in range(3)]
     await services.catalog.add(images)
-    since_noon = replace(services, clock=lambda: NOON - timedelta(minutes=1))
-    async with aclosing(feed(None, owner="ada", hub=hub, services=since_noon)) as items:
+    morning = encode_cursor(Position(NOON - timedelta(hours=3), ""))
+    async with aclosing(feed(morning, owner="ada", hub=hub, services=services)) as items:
         seen = [await anext(items) for _ in range(3)]
     assert [item.image for item in seen] == images
 
@@ -192,3 +193,47 @@ async def test_a_foreign_cursor_is_refused(services: Services, hub: Hub, cursor:
     """With a reason, not a traceback."""
     with pytest.raises(InvalidInput, match="cursor"):
         await anext(feed(cursor, owner="ada", hub=hub, services=services))
+
+
+async def test_a_message_that_got_lost_unnoticed_is_made_up_for(services: Services) -> None:
+    """No connection broke: everything that is watched is read again now and then."""
+    bus = LossyBus()
+    hub = Hub(services.catalog, bus, refresh_seconds=0.1)
+    image = an_image(status=Status.PROCESSING, lease=a_lease())
+    await services.catalog.add([image])
+    deaf = replace(services, bus=bus, clock=lambda: NOON)
+    async with hub.running():
+        updates = image_updates([image.id], owner="ada", hub=hub, catalog=services.catalog)
+        items = feed(encode_cursor(Position(NOON, "")), owner="ada", hub=hub, services=deaf)
+        async with aclosing(updates), aclosing(items):
+            assert (await anext(updates)).status is Status.PROCESSING
+            assert (await anext(items)).image.status is Status.PROCESSING
+            await moved(deaf, image, Move.FINISH, fence="a-fence")
+            assert (await anext(updates)).status is Status.READY
+            assert (await anext(items)).image.status is Status.READY
+
+
+@pytest.mark.parametrize("behind", [timedelta(seconds=4), timedelta(seconds=-60)])
+async def test_the_feed_tells_what_a_process_with_another_clock_did(
+    services: Services, hub: Hub, behind: timedelta
+) -> None:
+    """One that is a little behind, or one far ahead that hides nothing of the others."""
+    images = [an_image(changed_at=NOON - timedelta(hours=1)) for _ in range(3)]
+    await services.catalog.add(images)
+    items = feed(None, owner="ada", hub=hub, services=replace(services, clock=lambda: NOON))
+    async with aclosing(items):
+        for image, at in zip(images, (NOON, NOON - behind, NOON), strict=True):
+            after = await services.catalog.move(image.id, Move.ARRIVE, at=at)
+            assert after is not None
+            await services.bus.publish(after)
+            assert (await anext(items)).image.id == image.id
+
+
+async def test_the_feed_does_not_tell_what_was_before_it(services: Services, hub: Hub) -> None:
+    """Without a cursor it begins now, however short ago the last change was."""
+    before, after = [an_image(changed_at=NOON - timedelta(milliseconds=1)) for _ in range(2)]
+    await services.catalog.add([before, after])
+    items = feed(None, owner="ada", hub=hub, services=replace(services, clock=lambda: NOON))
+    async with aclosing(items):
+        await moved(services, after, Move.ARRIVE)
+        assert (await anext(items)).image.id == after.id

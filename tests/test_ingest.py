@@ -7,10 +7,10 @@ import pytest
 
 from jobs.errors import Unavailable
 from jobs.events import ObjectCreated
-from jobs.images import Image, Status
+from jobs.images import GRACE, Image, Status
 from jobs.ingest import Ingested, ingest, ingest_event
 from jobs.ports import Queue, Services
-from tests.records import an_image
+from tests.records import NOON, an_image
 
 BODY = b"what was uploaded"
 
@@ -63,6 +63,18 @@ async def test_a_word_that_is_not_true_moves_nothing(services: Services) -> None
     assert (await ingest(image, services, via="webhook"))[0] is Ingested.MISSING
     assert await state(services, image) == image
     assert await services.queue.depth() == 0
+
+
+async def test_an_event_for_what_cannot_be_seen_yet_comes_again(services: Services) -> None:
+    """Until the target is over, and nothing can come any more."""
+    image = an_image()
+    await services.catalog.add([image])
+    event = ObjectCreated(services.settings.s3_bucket, image.source_key)
+    early = replace(services, clock=lambda: NOON)
+    with pytest.raises(Unavailable):
+        await ingest_event(event, early, via="webhook")
+    late = replace(services, clock=lambda: image.expires_at + GRACE)
+    assert await ingest_event(event, late, via="webhook") is Ingested.MISSING
 
 
 async def test_an_unknown_image_is_no_error(services: Services) -> None:

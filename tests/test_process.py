@@ -6,14 +6,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.errors import ProblemCode, Rejection, Unavailable
-from jobs.images import Image, Move, Source, Status, StatusChange
+from jobs.images import Image, Move, Source, Status, StatusChange, variant_key
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
 from jobs.imaging.pool import ChildDied, DevelopingPool
-from jobs.ports import Services
+from jobs.ports import Catalog, Services
 from jobs.presets import Preset, VariantFormat
 from jobs.process import LEASE, Developer, Processed, TryAgain, backoff, process
 from tests.records import NOON, a_lease, an_image
@@ -26,14 +27,21 @@ PHOTO = a_photo()
 @pytest.fixture(scope="module")
 async def pool() -> AsyncIterator[DevelopingPool]:
     """A real child."""
-    async with DevelopingPool(1, timeout=20) as opened:
+    async with DevelopingPool(1, cpu_seconds=20, wall_seconds=20) as opened:
         yield opened
 
 
 async def arrived(services: Services, body: bytes = PHOTO, **fields: object) -> Image:
     """An UPLOADED image whose source is stored."""
     timeline = (StatusChange(status=Status.UPLOADED, at=services.clock()),)
-    image = an_image(status=Status.UPLOADED, byte_size=len(body), round=1, timeline=timeline, **fields)
+    image = an_image(
+        status=Status.UPLOADED,
+        byte_size=len(body),
+        round=1,
+        queued_at=services.clock(),
+        timeline=timeline,
+        **fields,
+    )
     await services.storage.write(image.source_key, body, content_type="image/jpeg")
     stored = await services.storage.head(image.source_key)
     assert stored is not None
@@ -114,17 +122,13 @@ async def test_an_image_in_other_hands_is_asked_for_later(services: Services) ->
     """When the other's lease is over, not before."""
     at = services.clock()
     lease = a_lease(ends=at + timedelta(seconds=20))
-    image = an_image(status=Status.PROCESSING, lease=lease)
-    await services.catalog.add([image])
+    image = await arrived(services)
+    assert await services.catalog.move(image.id, Move.TAKE, at=at, values={"lease": lease}) is not None
     with pytest.raises(TryAgain) as again:
         await process(image.id, replace(services, clock=lambda: at), Scripted())
     assert again.value.after == timedelta(seconds=20)
     later = replace(services, clock=lambda: at + timedelta(seconds=20))
-    assert await process(
-        image.id,
-        later,
-        Scripted(),
-    ) in {Processed.READY, Processed.FAILED}
+    assert await process(image.id, later, Scripted()) is Processed.READY
 
 
 async def test_a_file_at_fault_is_rejected_at_once(services: Services) -> None:
@@ -302,3 +306,89 @@ async def test_an_unknown_preset_is_our_fault(services: Services) -> None:
 def test_patience_grows_and_has_an_end() -> None:
     """Doubling, from one second to thirty."""
     assert [backoff(attempt).total_seconds() for attempt in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
+
+
+class Forgetful:
+    """A catalog whose answer to one kind of move is lost, after the move or before it."""
+
+    def __init__(self, catalog: Catalog, move: Move, *, moves: bool) -> None:
+        self._catalog = catalog
+        self._move = move
+        self._moves = moves
+
+    async def move(self, image_id: str, move: Move, **options: Any) -> Image | None:
+        """Lose the answer."""
+        if move is self._move and not self._moves:
+            raise Unavailable("Away.")
+        moved = await self._catalog.move(image_id, move, **options)
+        if move is self._move:
+            raise Unavailable("Away.")
+        return moved
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._catalog, name)
+
+
+def forgetting(services: Services, move: Move, *, moves: bool) -> Services:
+    """The same services with such a catalog."""
+    catalog: Any = Forgetful(services.catalog, move, moves=moves)
+    return replace(services, catalog=catalog)
+
+
+async def test_a_result_that_could_not_be_recorded_costs_no_attempt(services: Services) -> None:
+    """Nothing of it stays when the next attempt has succeeded."""
+    image = await arrived(services)
+    for _ in range(2 * services.settings.max_attempts):
+        with pytest.raises(Unavailable):
+            await process(image.id, forgetting(services, Move.FINISH, moves=False), Scripted())
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    after = await state(services, image)
+    assert after.attempts == 1
+
+
+async def test_a_result_whose_recording_was_not_confirmed_stays(services: Services) -> None:
+    """The record names the variants, so nobody removes them."""
+    image = await arrived(services)
+    with pytest.raises(Unavailable):
+        await process(image.id, forgetting(services, Move.FINISH, moves=True), Scripted())
+    after = await state(services, image)
+    assert after.status is Status.READY
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
+    assert await process(image.id, services, Scripted()) is Processed.NOTHING
+
+
+async def test_a_verdict_that_could_not_be_recorded_is_given_again(services: Services) -> None:
+    """At no cost either."""
+    image = await arrived(services)
+    developer = Scripted(raising(Rejection(ProblemCode.DAMAGED_IMAGE, "Broken.")))
+    with pytest.raises(Unavailable):
+        await process(image.id, forgetting(services, Move.REJECT, moves=False), developer)
+    assert await process(image.id, services, developer) is Processed.REJECTED
+    assert (await state(services, image)).attempts == 1
+
+
+async def test_what_attempts_left_behind_goes_with_the_one_that_succeeds(services: Services) -> None:
+    """A worker that was killed could not tidy up."""
+    image = await arrived(services, attempts=1)
+    await services.storage.write(variant_key(image.id, "dead", "a.webp"), b"x", content_type="image/webp")
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    after = await state(services, image)
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
+
+
+async def test_waiting_in_vain_for_a_service_costs_no_attempt(services: Services) -> None:
+    """A store that takes the connection and never answers is away too."""
+    image = await arrived(services)
+    with pytest.raises(Unavailable):
+        await process(image.id, services, Scripted(raising(TimeoutError())))
+    assert (await state(services, image)).attempts == 0
+
+
+async def test_a_full_disk_costs_no_attempt(services: Services, tmp_path: Path) -> None:
+    """Nor does a scratch directory that went away."""
+    image = await arrived(services)
+    gone = services.settings.model_copy(update={"scratch_dir": tmp_path / "gone"})
+    with pytest.raises(Unavailable, match="scratch"):
+        await process(image.id, replace(services, settings=gone), Scripted())
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    assert (await state(services, image)).attempts == 1

@@ -4,15 +4,17 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
 from jobs.clock import now
-from jobs.errors import Unavailable
+from jobs.errors import SettingsError, Unavailable
 from jobs.ports import ObjectChanged, ObjectMissing, Storage, Stored, Target
 from jobs.settings import Settings
-from jobs.storage import open_storage
+from jobs.storage import open_storage, public_base
 
 KEY = "sources/a"
 BODY = bytes(range(256)) * 40
@@ -242,3 +244,40 @@ async def test_a_store_that_is_away_is_unavailable(settings: Settings) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         async with open_storage(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"}), now):
             pass
+
+
+@pytest.mark.parametrize("wrong", [{"s3_endpoint": "http://a_b:9000"}, {"s3_region": "eu west"}])
+async def test_an_address_that_makes_no_sense_is_named(settings: Settings, wrong: dict[str, str]) -> None:
+    """Before anything is asked of it."""
+    with pytest.raises(SettingsError, match=r"DARKROOM_S3_ENDPOINT or DARKROOM_S3_REGION"):
+        async with open_storage(settings.model_copy(update=wrong), now):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "base"),
+    [
+        (None, "https://pictures.s3.eu-west-1.amazonaws.com"),
+        ("https://s3.example:9000", "https://pictures.s3.example:9000"),
+    ],
+)
+def test_a_bucket_can_be_named_in_the_host(corner: Settings, endpoint: str | None, base: str) -> None:
+    """As Amazon's newer regions want it."""
+    chosen = {"s3_addressing": "virtual", "s3_bucket": "pictures", "s3_endpoint": endpoint}
+    settings = corner.model_copy(update=chosen | {"s3_region": "eu-west-1"})
+    assert public_base(settings) == base
+
+
+async def test_a_variant_has_the_same_url_for_a_while(settings: Settings, browser: httpx.AsyncClient) -> None:
+    """So that a browser finds it in its cache; it is good for at least as long as was asked."""
+    begin = datetime.fromtimestamp(250 * 7_000_000, UTC)
+    times = iter(begin + timedelta(seconds=seconds) for seconds in (0, 249, 250))
+    async with open_storage(settings, lambda: next(times)) as storage:
+        first, again, later = [await storage.download_url("variants/a", expires_in=1_000) for _ in range(3)]
+    assert first == again != later
+    assert int(dict(parse_qsl(urlsplit(first).query))["X-Amz-Expires"]) >= 1_000 + 249
+    async with open_storage(settings, now) as storage:
+        await storage.write("variants/a", b"a", content_type="image/webp")
+        for expires_in in (1, 2, 3_600, 7 * 86_400):
+            url = await storage.download_url("variants/a", expires_in=expires_in)
+            assert (await browser.get(url)).status_code == 200

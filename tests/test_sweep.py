@@ -3,9 +3,10 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from jobs import requests
-from jobs.errors import ProblemCode
+from jobs.errors import ProblemCode, Unavailable
 from jobs.images import GRACE, LATE, Status, variant_key
 from jobs.ports import Services
 from jobs.sweep import sweep
@@ -104,3 +105,25 @@ async def test_whatever_is_written_after_a_deletion_is_removed(services: Service
     assert await sweep(at(services, image.expires_at + LATE)) == Counter(tidied=1)
     assert await services.storage.keys("") == []
     assert await sweep(at(services, image.expires_at + 2 * LATE)) == Counter()
+
+
+async def test_an_image_that_cannot_be_swept_holds_up_no_other(services: Services) -> None:
+    """The others are seen to in the same sweep; it is looked at again later."""
+    bad = an_image(due_at=NOON)
+    await services.catalog.add([bad])
+    good = await uploaded(services, due_at=NOON)
+
+    class Picky:
+        """A store that does not answer for one of its objects."""
+
+        async def head(self, key: str) -> object:
+            """Fail for that one."""
+            if key == bad.source_key:
+                raise Unavailable("Away.")
+            return await services.storage.head(key)
+
+    picky: Any = Picky()
+    assert await sweep(replace(at(services, NOON), storage=picky)) == Counter(failed=1, ingested=1)
+    assert (await state(services, good)).status is Status.UPLOADED
+    assert await sweep(at(services, NOON)) == Counter()
+    assert await sweep(at(services, NOON + timedelta(minutes=1))) == Counter(waiting=1, queued=1)

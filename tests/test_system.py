@@ -5,13 +5,16 @@ import hashlib
 import io
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
-from jobs.images import Status
+from jobs.clock import now
+from jobs.images import GRACE, Status
 from jobs.settings import Settings
 from jobs.sweep import sweep
 from tests.system import System, running_system, until, working
@@ -203,8 +206,8 @@ async def test_the_same_image_is_developed_once(system: System) -> None:
     }
 
 
-async def test_a_subscriber_before_the_upload_sees_every_step(settings: Settings) -> None:
-    """From PENDING to READY, in order, each once."""
+async def test_a_subscriber_before_the_upload_sees_its_whole_way(settings: Settings) -> None:
+    """From PENDING to READY, in order, each at most once."""
     async with running_system(settings, worker=False) as system:
         body = a_photo()
         target = await create(system, body)
@@ -219,9 +222,8 @@ async def test_a_subscriber_before_the_upload_sees_every_step(settings: Settings
             assert seen == ["PENDING", "UPLOADED"]
             async with working(settings):
                 seen += [image["status"] async for image in updates]
-    assert seen[-1] == "READY"
-    assert sorted(seen, key=["PENDING", "UPLOADED", "PROCESSING", "READY"].index) == seen
-    assert len(set(seen)) == len(seen)
+    # Latest wins: a state that lasts for less than a read of the catalog may be passed over.
+    assert seen in (["PENDING", "UPLOADED", "PROCESSING", "READY"], ["PENDING", "UPLOADED", "READY"])
 
 
 async def test_a_subscriber_in_the_middle_sees_the_state_and_then_the_end(settings: Settings) -> None:
@@ -270,12 +272,16 @@ async def test_an_unused_target_expires(settings: Settings) -> None:
 
         await until(refused)
         assert await put(system, target, body) == 403
+        later = replace(system.services, clock=lambda: now() + GRACE + timedelta(seconds=1))
+        await sweep(later)
+        image = await the_image(system, target["image"]["id"])
+        assert (image["status"], image["problem"]["code"]) == ("EXPIRED", "UPLOAD_EXPIRED")
 
 
 async def test_curl_does_the_same(system: System, tmp_path: Any) -> None:
     """The command of a target, pasted into a shell where the file lies."""
     body = a_photo()
-    name = "it's a $(photo).jpg"
+    name = "it's a $(photo) {a,b}[1-3].jpg"
     (tmp_path / name).write_bytes(body)
     target = await create(system, body, filename=name)
     shell = await asyncio.create_subprocess_shell(target["curl"], cwd=tmp_path)
@@ -325,4 +331,6 @@ async def test_deleting_removes_every_object_and_tells_subscribers(system: Syste
     again = (await system.execute(query, ids=[image_id]))["data"]["deleteImages"]["results"]
     assert again == first[:1]
     assert await system.services.storage.keys("") == []
+    tombstone = await the_image(system, image_id)
+    assert (tombstone["placeholder"], tombstone["original"]) == (None, None)
     assert (await followed(system, image_id))[-1]["status"] == "DELETED"

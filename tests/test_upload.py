@@ -304,6 +304,20 @@ async def test_who_does_not_wait_is_done_when_the_bytes_are_stored(settings: Set
         assert image.status is Status.UPLOADED
 
 
+async def test_a_server_that_takes_few_files_at_once_gets_them_one_after_the_other(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """None is lost, whatever the server's limit."""
+    for number in range(5):
+        (tmp_path / f"{number}.jpg").write_bytes(samples.source(width=10 + number))
+    async with running_system(settings.model_copy(update={"max_upload_files": 2})) as system:
+        ended = await upload(tmp_path, url=system.url)
+    assert (ended.status, ended.err) == (0, "")
+    assert {name: line["status"] for name, line in ended.last.items()} == {
+        f"{number}.jpg": "READY" for number in range(5)
+    }
+
+
 async def test_ctrl_c_ends_the_waiting(settings: Settings, photo: Path) -> None:
     """At once, without a word, and with the status that shells know."""
     async with running_system(settings, worker=False) as system:

@@ -1,22 +1,35 @@
 """The worker: woken by a message, safe without one, patient with what is away."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.bus import listen
-from jobs.errors import Unavailable
+from jobs.errors import SettingsError, Unavailable
 from jobs.images import Image, Status
+from jobs.ingest import ingest
 from jobs.ports import Services
 from jobs.queue import DEVELOP, RedisQueue, deserialize, job_id, open_redis, serialize
-from jobs.worker import Worker
+from jobs.settings import PREFIX, Settings
+from jobs.worker import Worker, open_worker
+from tests.imaging import samples
 from tests.records import an_image
 from tests.system import until
+
+# The settings by which another process finds the same services.
+ADDRESSES = {
+    "mongo_url", "mongo_database", "redis_url", "namespace",
+    "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key",
+}  # fmt: skip
 
 
 class Called:
@@ -200,7 +213,9 @@ async def test_jobs_are_json(services: Services) -> None:
         assert (await redis.get(f"arq:job:{job_id(image)}")).startswith(b"{")
 
 
-@pytest.mark.parametrize("garbage", [b"\x80\x04nonsense", b"{", b'{"f": "unknown", "a": [], "k": {}}'])
+@pytest.mark.parametrize(
+    "garbage", [b"\x80\x04nonsense", b"{", b'{"t": 1, "f": "unknown", "a": [], "k": {}, "et": 1}']
+)
 async def test_a_job_that_makes_no_sense_harms_nobody(services: Services, garbage: bytes) -> None:
     """It is dropped, and the next is done."""
     catalog, broken, image = Called(), waiting(), waiting()
@@ -238,3 +253,55 @@ async def test_listening_can_be_cancelled_at_any_moment(services: Services) -> N
         async with asyncio.timeout(5):
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def test_a_redis_that_makes_no_sense_is_named(corner: Settings) -> None:
+    """Without what may be a part of its password."""
+    wrong = corner.model_copy(update={"redis_url": "redis://:pa#ss@host:6379/0"})
+    with pytest.raises(SettingsError, match="DARKROOM_REDIS_URL") as error:
+        async with open_redis(wrong):
+            pass
+    assert "pa" not in str(error.value).removeprefix("DARKROOM_REDIS_URL is wrong: ").split("password")[0]
+
+
+@pytest.mark.parametrize("scratch", ["nothing/there", "a-file"])
+async def test_a_scratch_directory_that_cannot_be_used_ends_the_start(
+    corner: Settings, tmp_path: Path, scratch: str
+) -> None:
+    """Not the attempt at every image."""
+    (tmp_path / "a-file").touch()
+    with pytest.raises(SettingsError, match="DARKROOM_SCRATCH_DIR"):
+        async with open_worker(corner.model_copy(update={"scratch_dir": tmp_path / scratch})):
+            pass
+
+
+async def test_a_worker_that_is_asked_to_end_finishes_what_it_has_begun(services: Services) -> None:
+    """The image becomes READY, on its first attempt."""
+    photo = samples.photo(3_000, 2_000)
+    image = an_image(status=Status.PENDING, owner="local", byte_size=len(photo))
+    await services.catalog.add([image])
+    await services.storage.write(image.source_key, photo, content_type="image/jpeg")
+    settings = services.settings
+    environment = {
+        f"{PREFIX}{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings.model_dump(include=ADDRESSES).items()
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "api.cli", "worker", env=os.environ | environment
+    )
+    try:
+        await ingest(image, services, via="hint")
+
+        async def begun() -> bool:
+            found = await services.catalog.get(image.id)
+            return found is not None and found.status is not Status.UPLOADED
+
+        await until(begun)
+        process.terminate()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+    done = await services.catalog.get(image.id)
+    assert done is not None
+    assert (done.status, done.attempts) == (Status.READY, 1)

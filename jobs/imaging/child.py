@@ -5,6 +5,7 @@ It ends when its input ends, or when its parent does.
 """
 
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -48,6 +49,9 @@ def _answer(task: Task, answers: BinaryIO) -> None:
         answers.write(message.model_dump_json().encode() + b"\n")
 
     began = time.perf_counter()
+    # Counted over the life of the process, in whole seconds; the kernel ends it by SIGXCPU.
+    limit = math.ceil(time.process_time() + task.cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
     try:
         for step in develop(task.source, task.preset, task.out):
             say(step)

@@ -14,11 +14,15 @@ class _Message(BaseModel):
 
 
 class Task(_Message):
-    """Develop the file `source`; put what comes out into the folder `out`."""
+    """Develop the file `source`; put what comes out into the folder `out`.
+
+    Whoever uses more than `cpu_seconds` of processor time for it is ended by the kernel.
+    """
 
     source: Path
     preset: Preset
     out: Path
+    cpu_seconds: float
 
 
 class Inspected(_Message):

@@ -7,6 +7,7 @@ holds none of the parent's secrets and sockets.
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -56,6 +57,11 @@ class _Child:
             raise OSError("a child without pipes")
         return cls(process, process.stdin, process.stdout)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it ended: its last word is heard before its end is known."""
+        return self.process.returncode is not None or self._answers.at_eof()
+
     async def ask(self, task: Task) -> None:
         self.tasks += 1
         self._questions.write(task.model_dump_json().encode() + b"\n")
@@ -66,6 +72,15 @@ class _Child:
         if not line.endswith(b"\n"):
             raise EOFError
         return ANSWER.validate_json(line)
+
+    async def ended_by(self) -> signal.Signals | None:
+        """The signal that ended it; None if it ended by itself, or has not."""
+        try:
+            async with asyncio.timeout(1):
+                code = await self.process.wait()
+        except TimeoutError:
+            return None
+        return signal.Signals(-code) if code < 0 else None
 
     async def end(self) -> None:
         if self.process.returncode is None:
@@ -79,16 +94,24 @@ class DevelopingPool:
     """`size` children, warm and waiting.
 
     Args:
-        timeout: seconds of wall time that one file may take.
+        cpu_seconds: processor time that one file may take; more is its own fault.
+        wall_seconds: after which a child is given up, whoever kept it waiting.
         max_tasks: files after which a child is replaced.
         memory: bytes of address space for each child.
     """
 
     def __init__(
-        self, size: int, *, timeout: float, max_tasks: int = MAX_TASKS, memory: int = MEMORY
+        self,
+        size: int,
+        *,
+        cpu_seconds: float,
+        wall_seconds: float,
+        max_tasks: int = MAX_TASKS,
+        memory: int = MEMORY,
     ) -> None:
         self._size = size
-        self._timeout = timeout
+        self._cpu_seconds = cpu_seconds
+        self._wall_seconds = wall_seconds
         self._max_tasks = max_tasks
         self._memory = memory
         self._children: set[_Child] = set()
@@ -118,15 +141,15 @@ class DevelopingPool:
         Whoever stops listening ends the work.
 
         Raises:
-            Rejection: the file is at fault, or took too long.
-            ChildDied: it may be the file that ended it.
+            Rejection: the file is at fault, or took too much of the processor.
+            ChildDied: it may be the file that ended it, or held it up.
         """
-        while (child := await self._idle.get()).process.returncode is not None:
+        while (child := await self._idle.get()).is_gone:
             self._replace(child)  # it died at rest: no fault of this file
-        deadline = asyncio.get_running_loop().time() + self._timeout
+        deadline = asyncio.get_running_loop().time() + self._wall_seconds
         fit = False
         try:
-            await child.ask(Task(source=source, preset=preset, out=out))
+            await child.ask(Task(source=source, preset=preset, out=out, cpu_seconds=self._cpu_seconds))
             while True:
                 async with asyncio.timeout_at(deadline):
                     message = await child.answer()
@@ -137,11 +160,14 @@ class DevelopingPool:
                 yield message
                 if fit:
                     return
-        except TimeoutError:
-            raise Rejection(
-                ProblemCode.TOO_COSTLY, f"Developing it takes more than {self._timeout:g} seconds."
-            ) from None
+        except TimeoutError as error:
+            raise ChildDied(f"it said nothing for {self._wall_seconds:g} s") from error
         except (EOFError, ConnectionError, ValueError) as error:
+            if await child.ended_by() is signal.SIGXCPU:
+                raise Rejection(
+                    ProblemCode.TOO_COSTLY,
+                    f"Developing it takes more than {self._cpu_seconds:g} seconds of a processor.",
+                ) from None
             raise ChildDied from error
         finally:
             if fit and child.tasks < self._max_tasks:

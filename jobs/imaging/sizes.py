@@ -21,16 +21,19 @@ class Rendition(NamedTuple):
 def plan(specs: Sequence[VariantSpec], seen: tuple[int, int]) -> list[Rendition]:
     """The renditions of a picture `seen` that large, the smallest first.
 
-    None is larger than the picture, so the first spec that would be gets the picture's own size and those
-    above it are left out: they would only repeat it.
+    None is larger than the picture: a spec that would be gets the picture's own size, and is left out where
+    it would only repeat another.
     """
     width, height = seen
     fit = min(1.0, _LONGEST_SIDE / max(seen))
     renditions: list[Rendition] = []
+    made: set[object] = set()
     for spec in sorted(specs, key=lambda spec: spec.width):
         scale = min(spec.width / width, fit)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        if not renditions or size != renditions[-1][1:]:
+        look = size, spec.format, spec.quality, spec.effort
+        if look not in made:
+            made.add(look)
             renditions.append(Rendition(spec, *size))
     return renditions
 

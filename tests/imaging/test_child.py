@@ -44,7 +44,10 @@ async def _serve(
 def _task(folder: Path, name: str, source: bytes) -> bytes:
     path = folder / name
     path.write_bytes(source)
-    return Task(source=path, preset=DEFAULT_PRESET, out=folder).model_dump_json().encode() + b"\n"
+    return (
+        Task(source=path, preset=DEFAULT_PRESET, out=folder, cpu_seconds=60).model_dump_json().encode()
+        + b"\n"
+    )
 
 
 def _answers(out: bytes) -> list[Message | Refused]:
@@ -76,7 +79,7 @@ async def test_nothing_but_messages_is_written(tmp_path: Path) -> None:
 
 async def test_a_fault_of_ours_ends_the_child(tmp_path: Path) -> None:
     """A source that is not there is nobody's image: no verdict is given, and the reason is told."""
-    gone = Task(source=tmp_path / "nothing", preset=DEFAULT_PRESET, out=tmp_path)
+    gone = Task(source=tmp_path / "nothing", preset=DEFAULT_PRESET, out=tmp_path, cpu_seconds=60)
     code, out, err = await _serve(gone.model_dump_json().encode() + b"\n")
     assert code != 0
     assert out == b""

@@ -45,5 +45,5 @@ def test_an_answer_is_one_line_and_comes_back_the_same(answer: Message | Refused
 
 def test_a_task_comes_back_the_same() -> None:
     """With its whole preset."""
-    task = Task(source=Path("/a/source"), preset=DEFAULT_PRESET, out=Path("/out"))
+    task = Task(source=Path("/a/source"), preset=DEFAULT_PRESET, out=Path("/out"), cpu_seconds=1.5)
     assert Task.model_validate_json(task.model_dump_json()) == task

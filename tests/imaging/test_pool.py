@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs.errors import ProblemCode, Rejection
@@ -43,7 +44,7 @@ def quick(tmp_path: Path) -> Path:
 @pytest.fixture
 async def pool() -> AsyncIterator[DevelopingPool]:
     """Two children."""
-    async with DevelopingPool(2, timeout=60.0) as pool:
+    async with DevelopingPool(2, cpu_seconds=60.0, wall_seconds=60.0) as pool:
         yield pool
 
 
@@ -148,21 +149,41 @@ async def test_a_killed_child_fails_its_own_task_alone(
     assert victim not in pool.pids
 
 
-async def test_a_task_that_takes_too_long_is_ended(quick: Path, tmp_path: Path) -> None:
-    """Its child is killed, and the next task finds another."""
-    async with DevelopingPool(1, timeout=3.0) as pool:
+async def test_a_file_that_takes_too_much_of_the_processor_is_at_fault(
+    slow: Path, quick: Path, tmp_path: Path
+) -> None:
+    """The kernel ends its child, and the next task finds another."""
+    async with DevelopingPool(1, cpu_seconds=1.0, wall_seconds=60.0) as pool:
+        with pytest.raises(Rejection) as refused:
+            await _all(pool, slow, tmp_path, TOWER)
+        assert refused.value.code is ProblemCode.TOO_COSTLY
+        assert isinstance((await _all(pool, quick, tmp_path))[-1], Finished)
+
+
+async def test_the_processor_time_of_one_task_is_not_charged_to_the_next(quick: Path, tmp_path: Path) -> None:
+    """However much a child has used in its life."""
+    async with DevelopingPool(1, cpu_seconds=0.5, wall_seconds=60.0, max_tasks=1_000) as pool:
+        before = pool.pids
+        (process,) = [psutil.Process(pid) for pid in before]
+        while sum(process.cpu_times()[:2]) < 3:
+            await _all(pool, quick, tmp_path)
+        assert pool.pids == before
+
+
+async def test_a_task_that_is_held_up_is_ended(quick: Path, tmp_path: Path) -> None:
+    """Its child is killed, the file is not blamed for it, and the next task finds another."""
+    async with DevelopingPool(1, cpu_seconds=60.0, wall_seconds=3.0) as pool:
         (stuck,) = pool.pids
         os.kill(stuck, signal.SIGSTOP)
-        with pytest.raises(Rejection) as refused:
+        with pytest.raises(ChildDied):
             await _all(pool, quick, tmp_path)
-        assert refused.value.code is ProblemCode.TOO_COSTLY
         assert await _gone({stuck})
         assert isinstance((await _all(pool, quick, tmp_path))[-1], Finished)
 
 
 async def test_whoever_stops_listening_ends_the_work(slow: Path, quick: Path, tmp_path: Path) -> None:
     """The child is replaced, and the next task is done."""
-    async with DevelopingPool(1, timeout=60.0) as pool:
+    async with DevelopingPool(1, cpu_seconds=60.0, wall_seconds=60.0) as pool:
         before = pool.pids
         async with aclosing(pool.develop(slow, TOWER, tmp_path)) as messages:
             assert isinstance(await anext(messages), Inspected)
@@ -173,7 +194,7 @@ async def test_whoever_stops_listening_ends_the_work(slow: Path, quick: Path, tm
 
 async def test_a_cancelled_task_ends_the_work(slow: Path, quick: Path, tmp_path: Path) -> None:
     """Its child goes with it, and no place in the pool is lost."""
-    async with DevelopingPool(1, timeout=60.0) as pool:
+    async with DevelopingPool(1, cpu_seconds=60.0, wall_seconds=60.0) as pool:
         before = pool.pids
         began = asyncio.Event()
 
@@ -192,22 +213,19 @@ async def test_a_cancelled_task_ends_the_work(slow: Path, quick: Path, tmp_path:
 
 
 async def test_a_child_that_died_at_rest_is_replaced(quick: Path, tmp_path: Path) -> None:
-    """It costs at most one task, which may be tried again."""
-    async with DevelopingPool(1, timeout=60.0) as pool:
+    """It costs no task."""
+    async with DevelopingPool(1, cpu_seconds=60.0, wall_seconds=60.0) as pool:
         before = pool.pids
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         assert await _gone(before)
-        try:
-            await _all(pool, quick, tmp_path)
-        except ChildDied:
-            assert isinstance((await _all(pool, quick, tmp_path))[-1], Finished)
+        assert isinstance((await _all(pool, quick, tmp_path))[-1], Finished)
         assert not pool.pids & before
 
 
 async def test_children_are_replaced_before_they_grow_old(quick: Path, tmp_path: Path) -> None:
     """After so many tasks another serves."""
-    async with DevelopingPool(1, timeout=60.0, max_tasks=2) as pool:
+    async with DevelopingPool(1, cpu_seconds=60.0, wall_seconds=60.0, max_tasks=2) as pool:
         served = []
         for _ in range(4):
             await _all(pool, quick, tmp_path)
@@ -217,7 +235,7 @@ async def test_children_are_replaced_before_they_grow_old(quick: Path, tmp_path:
 
 async def test_no_child_outlives_the_pool(slow: Path, tmp_path: Path) -> None:
     """Not even a busy one."""
-    async with DevelopingPool(2, timeout=60.0) as pool:
+    async with DevelopingPool(2, cpu_seconds=60.0, wall_seconds=60.0) as pool:
         pids = set(pool.pids)
         messages = pool.develop(slow, TOWER, tmp_path)
         await anext(messages)
@@ -232,7 +250,7 @@ async def test_a_child_knows_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch
     ours, theirs = os.pipe()
     os.set_inheritable(ours, True)
     try:
-        async with DevelopingPool(1, timeout=60.0) as pool:
+        async with DevelopingPool(1, cpu_seconds=60.0, wall_seconds=60.0) as pool:
             (pid,) = pool.pids
             assert b"a-secret" not in Path(f"/proc/{pid}/environ").read_bytes()
             held = {path.readlink() for path in Path(f"/proc/{pid}/fd").iterdir()}
@@ -248,7 +266,7 @@ from pathlib import Path
 from jobs.imaging.pool import DevelopingPool
 
 async def main():
-    async with DevelopingPool(2, timeout=60.0) as pool:
+    async with DevelopingPool(2, cpu_seconds=60.0, wall_seconds=60.0) as pool:
         print(*pool.pids, flush=True)
         await asyncio.Event().wait()
 

@@ -42,3 +42,10 @@ def test_a_chain_gives_every_size() -> None:
     specs = [VariantSpec(name=f"v{width}", width=width) for width in (10, 20, 50)]
     pictures = chain(Image.new("RGB", (50, 100)), plan(specs, (50, 100)))
     assert [made.size for made in pictures] == [(10, 20), (20, 40), (50, 100)]
+
+
+def test_two_variants_of_one_size_are_two_if_they_differ() -> None:
+    """In quality, for instance; a client that asks for either finds it."""
+    specs = [VariantSpec(name="a", width=64, quality=50), VariantSpec(name="b", width=64, quality=95)]
+    for seen in ((1_000, 500), (50, 50)):
+        assert [made.spec.name for made in plan(specs, seen)] == ["a", "b"]
