@@ -22,7 +22,7 @@ from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
 
-_LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MIN_BODY = 1024 * 1024  # bytes
 _READY_WITHIN = 2.0  # seconds that each service has to answer
 
@@ -55,7 +55,7 @@ def create_app(services: Services) -> Starlette:
         ],
         middleware=[
             # Where nobody has to say who he is, a page must not reach us under a name of its own.
-            *([Middleware(TrustedHostMiddleware, _LOOPBACK)] if settings.auth == "none" else []),
+            *([Middleware(TrustedHostMiddleware, [*LOOPBACK, "[::1]"])] if settings.auth == "none" else []),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,

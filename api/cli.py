@@ -95,6 +95,7 @@ def upload(
     from api.client import ApiError
 
     try:
+        uploading.check_url(url)
         files = uploading.find_files(paths, recursive=recursive)
     except uploading.UsageError as error:
         raise _failure(str(error), status=2) from None

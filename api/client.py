@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import httpx
 import websockets
@@ -14,6 +15,7 @@ import websockets
 _SUBPROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 _CHUNK = 256 * 1024
 _TRIES = 4
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 IMAGE_FIELDS = """
   id filename status version
@@ -38,6 +40,22 @@ _UPDATES = "subscription ($ids: [ID!]!) { imageUpdates(ids: $ids) { IMAGE } }".r
 
 class ApiError(Exception):
     """The API or the store could not be reached, or refused; the message is for people."""
+
+
+@asynccontextmanager
+async def open_http(**options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client that reaches this machine directly, and others as the environment says.
+
+    Raises:
+        ApiError: the environment names a proxy that cannot be used.
+    """
+    here = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
+    try:
+        http = httpx.AsyncClient(mounts=here, **options)
+    except (ImportError, ValueError) as error:
+        raise ApiError(f"the proxy of the environment cannot be used: {error}") from error
+    async with http:
+        yield http
 
 
 class Client:
@@ -129,7 +147,8 @@ class Client:
 
     async def _subscribe(self, query: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         address = f"ws{self._url.removeprefix('http')}/graphql"
-        async with websockets.connect(address, subprotocols=[_SUBPROTOCOL]) as socket:
+        proxy: Literal[True] | None = None if urlsplit(address).hostname in _THIS_MACHINE else True
+        async with websockets.connect(address, subprotocols=[_SUBPROTOCOL], proxy=proxy) as socket:
             await socket.send(json.dumps({"type": "connection_init", "payload": self._authorization}))
             await socket.recv()  # connection_ack, or the socket is closed
             subscribe = {"query": query, "variables": variables}

@@ -11,7 +11,7 @@ from jobs.ports import Services
 class Context:
     """One HTTP request, or one websocket with all its operations."""
 
-    def __init__(self, services: Services, hub: Hub, caller: Caller | None) -> None:
+    def __init__(self, services: Services, hub: Hub, caller: Caller | Unauthenticated) -> None:
         self.services = services
         self.hub = hub
         self._caller = caller
@@ -24,18 +24,19 @@ class Context:
         Raises:
             Unauthenticated: nobody known is asking.
         """
-        if self._caller is None:
-            raise Unauthenticated("Send your key as “Authorization: Bearer KEY”.")
+        if isinstance(self._caller, Unauthenticated):
+            raise self._caller
         return self._caller.owner
 
     @property
     def identified(self) -> bool:
         """Whether somebody known is asking."""
-        return self._caller is not None
+        return isinstance(self._caller, Caller)
 
-    def identify(self, caller: Caller) -> None:
-        """Remember who opened the websocket."""
-        self._caller = caller
+    def identify(self, caller: Caller | Unauthenticated) -> None:
+        """Remember who opened the websocket, unless that is known already."""
+        if not self.identified or isinstance(caller, Caller):
+            self._caller = caller
 
 
 Info = StrawberryInfo[Context, None]

@@ -16,7 +16,7 @@ from rich.console import Console
 from jobs.bucket import prepare_bucket
 from jobs.embedded import Embedded, embedded_services
 from jobs.queue import RedisQueue, open_redis
-from jobs.settings import PREFIX, load_settings
+from jobs.settings import PREFIX, Settings, load_settings
 from jobs.supervise import Service, ServiceFailed, first_death, port_is_free, running
 
 HOST = "127.0.0.1"
@@ -75,7 +75,9 @@ async def local_system(
     """
     async with embedded_services(data_dir) as embedded, AsyncExitStack() as stack:
         os.environ.update(_environment(embedded))
-        queue_url = await prepare_bucket(load_settings(), events_queue=_EVENTS_QUEUE)
+        settings = load_settings()
+        os.environ.update(_defaults(settings))
+        queue_url = await prepare_bucket(settings, events_queue=_EVENTS_QUEUE)
         os.environ[f"{PREFIX}EVENTS_QUEUE_URL"] = queue_url
 
         command = [sys.executable, "-m", "api.cli"]
@@ -101,7 +103,7 @@ async def local_system(
 
 
 def _environment(embedded: Embedded) -> dict[str, str]:
-    """The settings of the processes: those of the embedded services, and what suits one machine."""
+    """The settings of the processes that are not for a user to choose."""
     own = {
         "MONGO_URL": embedded.mongo_url,
         "REDIS_URL": embedded.redis_url,
@@ -112,10 +114,17 @@ def _environment(embedded: Embedded) -> dict[str, str]:
         "S3_SECRET_KEY": embedded.secret_key,
         "AUTH": "none",
     }
-    defaults = {"HOOK_TOKEN": secrets.token_urlsafe(), "LOG_FORMAT": "console"}
-    return {f"{PREFIX}{name}": value for name, value in own.items()} | {
-        f"{PREFIX}{name}": value for name, value in defaults.items() if f"{PREFIX}{name}" not in os.environ
-    }
+    return {f"{PREFIX}{name}": value for name, value in own.items()}
+
+
+def _defaults(chosen: Settings) -> dict[str, str]:
+    """What suits one machine, where nothing else was chosen."""
+    defaults = {}
+    if chosen.hook_token is None:
+        defaults[f"{PREFIX}HOOK_TOKEN"] = secrets.token_urlsafe()
+    if chosen.log_format == "auto":
+        defaults[f"{PREFIX}LOG_FORMAT"] = "console"
+    return defaults
 
 
 async def _ready(port: int, workers: int, death: asyncio.Task[ServiceFailed]) -> None:

@@ -2,7 +2,9 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
+from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
@@ -40,8 +42,8 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         """The context of one HTTP request or one websocket."""
         header = request.headers.get("authorization")
         # As it came: Starlette has read its bytes as Latin-1.
-        caller = None if header is None else self._caller(header.encode("latin-1"))
-        return Context(request.state.services, request.state.hub, caller or self._caller(None))
+        caller = self._caller(None if header is None else header.encode("latin-1"))
+        return Context(request.state.services, request.state.hub, caller)
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:
         """Whether a page of that origin may open a websocket here."""
@@ -52,11 +54,18 @@ class GraphQLEndpoint(GraphQL[Context, None]):
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
         """Believe the `authorization` of `connection_init`, or that of the handshake."""
         said = (context.connection_params or {}).get("authorization")
-        if isinstance(said, str) and is_text(said) and (caller := self._caller(said.encode())):
-            context.identify(caller)
+        if isinstance(said, str) and is_text(said):
+            context.identify(self._caller(said.encode()))
         if not context.identified:
             raise ConnectionRejectionError
         return UnsetType()
+
+    def parse_json(self, data: str | bytes) -> Any:
+        """The object of a request; Strawberry takes anything for one."""
+        parsed = super().parse_json(data)
+        if not isinstance(parsed, dict):
+            raise HTTPException(400, "A request is a JSON object.")
+        return parsed
 
     def decode_json(self, data: str | bytes) -> object:
         """What it says, or the one error that Strawberry expects of what says nothing."""
@@ -65,8 +74,8 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         except (ValueError, RecursionError) as error:  # a thousand brackets, or a number of as many digits
             raise json.JSONDecodeError("not JSON", "", 0) from error
 
-    def _caller(self, authorization: bytes | None) -> Caller | None:
+    def _caller(self, authorization: bytes | None) -> Caller | Unauthenticated:
         try:
             return authenticate(authorization, self._settings)
-        except Unauthenticated:
-            return None
+        except Unauthenticated as stranger:
+            return stranger

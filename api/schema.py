@@ -1,8 +1,8 @@
 """The schema: queries, mutations and subscriptions, each a thin call of a use case."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
 from typing import Annotated, TypeVar
 
 import strawberry
@@ -157,7 +157,7 @@ class Mutation:
                     filename=file.filename,
                     content_type=file.content_type,
                     byte_size=file.byte_size,
-                    sha256=file.sha256 or None,
+                    sha256=_given(file.sha256),
                     metadata=_given(file.metadata),
                 )
                 for file in input.files
@@ -276,6 +276,17 @@ async def _delete(info: Info, image_id: str, owner: str) -> Image | ImageNotFoun
         return ImageNotFound.from_domain(image_id, error)
 
 
+class CachedParser(ParserCache):
+    """Remembers what was parsed; what cannot be parsed it leaves to those who can say so."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Parse, or know already."""
+        context = self.execution_context
+        with suppress(GraphQLError):
+            context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
+        yield
+
+
 class Schema(strawberry.Schema):
     """A schema whose errors are logged where they are masked, and only there."""
 
@@ -290,6 +301,6 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, ParserCache, ValidationCache],  # both caches are bounded
+    extensions=[MaskedErrors, CachedParser, ValidationCache],  # both caches are bounded
     config=StrawberryConfig(scalar_map=SCALARS),
 )

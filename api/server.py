@@ -6,11 +6,10 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 
 import uvicorn
 
-from api.app import create_app
+from api.app import LOOPBACK, create_app
 from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
@@ -72,13 +71,6 @@ def listen_on(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 async def serve_api(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -87,9 +79,9 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
         SettingsError: nobody would have to say who he is, and everybody could ask.
         Unavailable: a service does not answer.
     """
-    if settings.auth == "none" and not _is_loopback(host):
+    if settings.auth == "none" and host not in LOOPBACK:
         raise SettingsError(
-            f"DARKROOM_AUTH is wrong: none is for loopback addresses, and this listens on {host}"
+            f"DARKROOM_AUTH is wrong: none is for 127.0.0.1, ::1 and localhost, and this listens on {host}"
         )
     if settings.auth == "keys" and not settings.api_keys:
         raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")

@@ -6,18 +6,20 @@ import json
 import mimetypes
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
-from api.client import ApiError, Client
+from api.client import ApiError, Client, open_http
 
 CONTENT_TYPES = {
     ".jpg": "image/jpeg",
@@ -53,7 +55,7 @@ class Item:
         problem = self.image.get("problem")
         return json.dumps(
             {
-                "filename": _readable(self.path.name),
+                "filename": os.fsencode(self.path.name).decode(errors="replace"),
                 "id": self.image.get("id"),
                 "status": self.status,
                 "variants": self.image.get("variants", []),
@@ -72,6 +74,21 @@ class View(Protocol):
         """The image has another state."""
 
 
+def check_url(url: str) -> None:
+    """See whether an API can be there at all.
+
+    Raises:
+        UsageError: it is no address.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or any(character.isspace() for character in url):
+        raise UsageError(f"{url!r} is no address of an API, such as http://127.0.0.1:8000")
+
+
 def find_files(paths: Iterable[Path], *, recursive: bool) -> list[Path]:
     """The files that `paths` name: each file, and the images of each folder.
 
@@ -80,18 +97,29 @@ def find_files(paths: Iterable[Path], *, recursive: bool) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
-            inside = sorted(path.rglob("*") if recursive else path.glob("*"))
-            found |= dict.fromkeys(
-                file for file in inside if file.is_file() and file.suffix.lower() in CONTENT_TYPES
-            )
-        elif path.is_file():
-            found[path] = None
-        else:
-            raise UsageError(f"{path}: no such file or folder")
+        try:
+            if path.is_dir():
+                found |= dict.fromkeys(sorted(_images_in(path, recursive=recursive)))
+            elif path.is_file():
+                found[path] = None
+            else:
+                raise UsageError(f"{readable(path)}: no such file or folder")
+        except OSError as error:
+            raise UsageError(f"{readable(error.filename or path)}: {error.strerror}") from error
     if not found:
         raise UsageError("no images there" + ("" if recursive else "; -r looks into folders below"))
     return list(found)
+
+
+def _images_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    def stop(error: OSError) -> None:
+        raise error  # a folder that cannot be looked into is not passed over in silence
+
+    for parent, _, names in os.walk(folder, onerror=stop):
+        files = (Path(parent, name) for name in names)
+        yield from (file for file in files if file.suffix.lower() in CONTENT_TYPES and file.is_file())
+        if not recursive:
+            return
 
 
 async def upload(
@@ -112,10 +140,11 @@ async def upload(
     items = [Item(path) for path in paths]
     view: View
     limits = httpx.Limits(max_connections=concurrency + 4)
-    async with httpx.AsyncClient(timeout=httpx.Timeout(30, write=120), limits=limits) as http:
+    async with open_http(timeout=httpx.Timeout(30, write=120), limits=limits) as http:
         client = Client(url, http, key)
         gate = asyncio.Semaphore(concurrency)
-        with _Bars(items) if not as_json and sys.stdout.isatty() else _Lines(as_json=as_json) as view:
+        lines = as_json or not sys.stdout.isatty()
+        with _Lines(as_json=as_json, wait=wait) if lines else _Bars(items) as view:
             waiting = items
             while waiting:
                 batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
@@ -213,7 +242,7 @@ def _describe(path: Path) -> dict[str, Any]:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     guessed = CONTENT_TYPES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0]
     return {
-        "filename": _readable(path.name),
+        "filename": os.fsencode(path.name).decode(errors="replace"),
         "contentType": guessed or "application/octet-stream",
         "byteSize": path.stat().st_size,
         "sha256": sha256,
@@ -221,10 +250,11 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 class _Lines:
-    """One line for each change (`--json`), or for each file that comes to rest."""
+    """One line for each change (`--json`), or for each file as far as it is followed."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, wait: bool) -> None:
         self._as_json = as_json
+        self._ends = _AT_REST if wait else _AT_REST | {"UPLOADED", "PROCESSING"}
 
     def __enter__(self) -> "_Lines":
         return self
@@ -238,8 +268,8 @@ class _Lines:
     def changed(self, item: Item) -> None:
         if self._as_json:
             print(item.as_json(), flush=True)
-        elif item.status in _AT_REST or item.image.get("problem"):
-            print(f"{_readable(item.path)}: {_in_words(item)}", flush=True)
+        elif item.status in self._ends or item.image.get("problem"):
+            print(f"{readable(item.path)}: {_in_words(item)}", flush=True)
 
 
 class _Bars:
@@ -247,11 +277,12 @@ class _Bars:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, min_width=12)),
+            BarColumn(bar_width=20),
             DownloadColumn(),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True)),
             console=Console(),
+            expand=True,
         )
         self._all = self._progress.add_task("all", total=sum(_size(item.path) for item in items), state="")
         self._bars: dict[Path, TaskID] = {}
@@ -270,14 +301,18 @@ class _Bars:
         self._progress.update(self._all, completed=sum(self._sent.values()))
 
     def changed(self, item: Item) -> None:
-        colour = "green" if item.status == "READY" else "red" if item.image.get("problem") else "yellow"
-        self._progress.update(self._bar(item), state=f"[{colour}]{escape(_in_words(item))}[/]")
+        problem = item.image.get("problem")
+        colour = "green" if item.status == "READY" else "red" if problem else "yellow"
+        words = item.status.lower() if problem else _in_words(item)
+        self._progress.update(self._bar(item), state=f"[{colour}]{escape(words)}[/]")
+        if problem:  # in a line of its own: beside a bar there is no room for reasons
+            self._progress.console.print(f"[red]{escape(f'{readable(item.path)}: {_in_words(item)}')}[/]")
 
     def _bar(self, item: Item) -> TaskID:
         if item.path not in self._bars:
             total = _size(item.path)
             self._bars[item.path] = self._progress.add_task(
-                escape(_readable(item.path.name)), total=total, state=""
+                escape(readable(item.path.name)), total=total, state=""
             )
         return self._bars[item.path]
 
@@ -286,9 +321,12 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _readable(path: Path | str) -> str:
-    """A name as text: on disk it can be any bytes."""
-    return os.fsencode(path).decode(errors="replace")
+def readable(path: Path | str) -> str:
+    """A name as a line of text: on disk it can be any bytes."""
+    text = os.fsencode(path).decode(errors="replace")
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def _in_words(item: Item) -> str:
@@ -297,4 +335,4 @@ def _in_words(item: Item) -> str:
     if item.status == "READY":
         count = len(item.image["variants"])
         return f"ready, {count} variant{'' if count == 1 else 's'}"
-    return item.status.lower()
+    return f"{item.status.lower()} as {item.image['id']}"

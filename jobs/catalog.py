@@ -46,6 +46,8 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
     options: Document = {"tz_aware": True}
     if "serverselectiontimeoutms" not in settings.mongo_url.lower():
         options["serverSelectionTimeoutMS"] = 5_000  # the driver's own 30 s would hold up a whole request
+    if "timeoutms" not in settings.mongo_url.lower().replace("serverselectiontimeoutms", ""):
+        options["timeoutMS"] = 10_000  # of one operation with all its tries; there is none by itself
     try:
         client = _client(settings, options)
     except (PyMongoError, ValueError) as error:  # what they say may have a password in it

@@ -56,6 +56,7 @@ async def embedded_services(data_dir: Path) -> AsyncIterator[Embedded]:
     """
     data_dir = data_dir.absolute()
     _make_folders(data_dir)
+    _pass_by_proxies()
     with _alone_in(data_dir):
         ports = _ports(data_dir)
         async with AsyncExitStack() as stack:
@@ -94,9 +95,20 @@ def _make_folders(data_dir: Path) -> None:
         raise ServiceFailed(f"{data_dir} cannot be used: {error.filename}: {error.strerror}") from error
 
 
+def _pass_by_proxies() -> None:
+    """What runs on this machine is not reached through a proxy, whatever the environment says."""
+    for name in ("NO_PROXY", "no_proxy"):
+        known = os.environ.get(name, "").split(",")
+        os.environ[name] = ",".join(filter(None, dict.fromkeys([*known, "127.0.0.1", "localhost"])))
+
+
 @contextmanager
 def _alone_in(data_dir: Path) -> Iterator[None]:
-    with (data_dir / "lock").open("w") as lock:
+    try:
+        lock = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise ServiceFailed(f"{data_dir} cannot be used: {error.filename}: {error.strerror}") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=30)  # as long as a job may run
 _GIVE_UP = timedelta(hours=6)
 _BUDGET = LEASE - timedelta(seconds=3)  # of which some is left for saying how it ended
+SCRATCH_PREFIX = "darkroom-attempt-"
 _TIDY_WITHIN = 2.0  # seconds
 
 
@@ -342,7 +343,7 @@ def _scratch(settings: Settings) -> Iterator[Path]:
     """
     try:
         folder = tempfile.TemporaryDirectory(
-            prefix="darkroom-", dir=settings.scratch_dir, ignore_cleanup_errors=True
+            prefix=SCRATCH_PREFIX, dir=settings.scratch_dir, ignore_cleanup_errors=True
         )
     except OSError as error:
         raise Unavailable(f"The scratch directory cannot be used: {error.strerror}.") from error

@@ -19,9 +19,12 @@ async def reprocess(image_id: str, owner: str, services: Services) -> Image:
 
     Raises:
         NotFound: `owner` has no such image.
-        Conflict: it is neither READY nor FAILED.
+        Conflict: it is neither READY nor FAILED, or its preset is gone.
         Unavailable: a service did not answer.
     """
+    image = await owned(image_id, owner, services)
+    if image.preset not in services.settings.presets:
+        raise Conflict(f"There is no preset “{image.preset}” any more.")
     now = services.clock()
     moved = await services.catalog.move(
         image_id, Move.REPROCESS, at=now, values={"due_at": now + REQUEUE_AFTER}, owner=owner

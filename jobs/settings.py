@@ -6,8 +6,9 @@ They are built only at the entry points and handed down. The README's table list
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
@@ -22,7 +23,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)  # what it says of a wrong port is a ValueError
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("it is no URL that begins with http:// or https:// and names a host")
+    if parts.query or parts.fragment or any(character.isspace() for character in text):
+        raise ValueError("a URL without a query is needed")
+    return text
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
 class Settings(BaseSettings):
@@ -33,7 +43,7 @@ class Settings(BaseSettings):
     )
 
     mongo_url: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://.+", repr=False)]
-    mongo_database: str = "darkroom"
+    mongo_database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = "darkroom"
     mongo_driver: Literal["motor", "pymongo"] = "motor"
 
     redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://.+", repr=False)]
@@ -64,7 +74,7 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=usable_cores)
     develop_seconds: Annotated[float, Field(gt=0, le=20)] = 15
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
-    sweep_seconds: Annotated[float, Field(gt=0)] = 120
+    sweep_seconds: Annotated[float, Field(gt=0, le=86_400)] = 120
 
     scratch_dir: Path | None = None  # nothing: the system's temporary directory
     log_format: Literal["auto", "console", "json"] = "auto"

@@ -7,9 +7,13 @@ woken by a message when a job comes and by a job's end when it was full; polling
 import asyncio
 import os
 import random
+import shutil
 import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -23,7 +27,7 @@ from jobs.bus import listen
 from jobs.errors import SettingsError, Unavailable
 from jobs.imaging.pool import DevelopingPool
 from jobs.ports import Services
-from jobs.process import LEASE, Developer, TryAgain, backoff, process
+from jobs.process import LEASE, SCRATCH_PREFIX, Developer, TryAgain, backoff, process
 from jobs.queue import DEVELOP, deserialize, open_redis, queue_name, serialize, wake_channel
 from jobs.services import open_services
 from jobs.settings import Settings
@@ -33,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 _POLL = 0.5  # seconds; also how late a job that was put off may start
 _SWEEP_EVERY = 30.0  # seconds, by whichever worker comes first
+_STALE = 3_600.0  # seconds; no attempt lasts nearly as long
 _CHILD_SECONDS = 25.0  # of wall time for one file: less than an attempt has
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
@@ -152,11 +157,7 @@ async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worke
         SettingsError: there is no room for scratch files, or the address of a service makes no sense.
         Unavailable: a service does not answer.
     """
-    scratch = settings.scratch_dir
-    if scratch is not None and not (scratch.is_dir() and os.access(scratch, os.W_OK | os.X_OK)):
-        raise SettingsError(
-            f"DARKROOM_SCRATCH_DIR is wrong: {scratch} is no directory that can be written to"
-        )
+    _sweep_scratch(settings)
     async with (
         open_services(settings) as services,
         open_redis(settings) as redis,
@@ -169,6 +170,17 @@ async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worke
             yield worker
         finally:
             await worker.finish()
+
+
+def _sweep_scratch(settings: Settings) -> None:
+    """Remove what workers that were killed left behind, and see that there is room for more."""
+    scratch = settings.scratch_dir or Path(tempfile.gettempdir())
+    if not (scratch.is_dir() and os.access(scratch, os.W_OK | os.X_OK)):
+        raise SettingsError(f"DARKROOM_SCRATCH_DIR is wrong: {scratch} is no directory to write to")
+    for folder in scratch.glob(f"{SCRATCH_PREFIX}*"):
+        with suppress(OSError):  # somebody else's, or removed by another worker that starts
+            if folder.stat().st_mtime < time.time() - _STALE:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 async def run_worker(settings: Settings) -> None:

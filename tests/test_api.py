@@ -65,6 +65,7 @@ async def results(system: System, *files: dict[str, Any], **fields: Any) -> list
         ({"metadata": {"x": [float("nan")]}}, "INVALID_METADATA"),
         ({"metadata": json.loads('{"x":' * 100 + "1" + "}" * 100)}, "INVALID_METADATA"),
         ({"filename": "\ud800.jpg"}, "INVALID_FILENAME"),
+        ({"sha256": ""}, "INVALID_CHECKSUM"),
     ],
 )
 async def test_a_file_that_cannot_be_taken_is_told_so(
@@ -267,7 +268,9 @@ async def test_a_query_that_is_at_fault_says_how(system: System, query: str) -> 
     assert errors
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b'{"query": ' + b"9" * 5_000 + b"}", b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 100_000, b'{"query": ' + b"9" * 5_000 + b"}", b"\xff", b"null", b"5", b"[]"]
+)
 async def test_a_body_that_is_no_json_is_the_clients_fault(system: System, body: bytes) -> None:
     """However it tries to trip the parser."""
     answer = await system.http.post(
@@ -295,6 +298,12 @@ async def test_a_key_is_needed_where_keys_are_configured(settings: Settings) -> 
     guarded = settings.model_copy(update={"auth": "keys", "api_keys": keys})
     async with running_system(guarded, worker=False, events=False) as system:
         assert codes(await system.execute(CREATE, input={"files": []})) == ["UNAUTHENTICATED"]
+        mistyped = await system.http.post(
+            f"{system.url}/graphql",
+            json={"query": "{ images { nodes { id } } }"},
+            headers={"Authorization": "Bearer adda-key"},
+        )
+        assert mistyped.json()["errors"][0]["message"] == "The key is unknown."
         image = an_image(owner="ada", status=Status.READY)
         await system.services.catalog.add([image])
         for key, seen in (("ada-key", {"id": image.id}), ("bob-key", None)):
@@ -446,3 +455,28 @@ async def test_a_service_that_is_away_makes_it_unready(system: System) -> None:
         answer: httpx.Response = await http.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {"catalog": "ok", "queue": "Redis does not answer.", "storage": "ok"}
+
+
+async def test_a_query_that_cannot_be_parsed_does_not_look_like_an_end(system: System) -> None:
+    """Over the websocket too, the client is told what is wrong with it."""
+    async with connect(system) as socket:
+        await socket.send(json.dumps({"type": "connection_init"}))
+        await socket.recv()
+        broken = {"type": "subscribe", "id": "1", "payload": {"query": "subscription {"}}
+        await socket.send(json.dumps(broken))
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4400
+    assert "Syntax Error" in closed.value.rcvd.reason
+
+
+async def test_an_image_whose_preset_is_gone_is_not_reprocessed(system: System) -> None:
+    """It stays as it is, READY."""
+    image = an_image(owner="local", status=Status.READY, preset="of-yesterday")
+    await system.services.catalog.add([image])
+    query = "mutation ($id: ID!) { reprocessImage(id: $id) { __typename ... on ImageConflict { message } } }"
+    answer = (await system.execute(query, id=image.id))["data"]["reprocessImage"]
+    assert answer["__typename"] == "ImageConflict"
+    assert "of-yesterday" in answer["message"]
+    assert await system.services.catalog.get(image.id) == image

@@ -61,7 +61,7 @@ class Dev:
 
 @asynccontextmanager
 async def dev(
-    tmp_path: Path, *, port: int | None = None, ready: bool = True, **settings: str
+    tmp_path: Path, *, port: int | None = None, ready: bool = True, cwd: Path | None = None, **settings: str
 ) -> AsyncIterator[Dev]:
     """The command over data in `tmp_path`; whatever a failed test leaves of it is killed."""
     port = port or free_port()
@@ -71,7 +71,7 @@ async def dev(
         process = await asyncio.create_subprocess_exec(
             DARKROOM, "dev", "--port", str(port), "--data-dir", tmp_path / "data",
             stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-            env=os.environ | settings, start_new_session=True,
+            env=os.environ | settings, start_new_session=True, cwd=cwd,
         )  # fmt: skip
     running = Dev(process, out, err, port)
 
@@ -171,6 +171,20 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         f"darkroom: port {port} is taken: choose another with --port"
     ]
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_proxy_is_not_asked_for_what_is_on_this_machine(tmp_path: Path) -> None:
+    """Nor does it start less for a `.env` file, whose choices stand."""
+    (tmp_path / ".env").write_text("DARKROOM_HOOK_TOKEN=mine\n")
+    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
+    async with dev(tmp_path, cwd=tmp_path, NO_PROXY="", HTTP_PROXY=proxy, http_proxy=proxy) as running:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(
+                f"{running.url}/hooks/storage",
+                json={"Event": "s3:TestEvent"},
+                headers={"Authorization": "Bearer mine"},
+            )
+        assert answer.status_code == 200
 
 
 async def test_a_setting_that_is_wrong_is_named(tmp_path: Path) -> None:

@@ -260,19 +260,23 @@ async def test_a_terminal_shows_bars(system: System, tmp_path: Path) -> None:
     """Whatever a file is called: brackets in its name are no markup."""
     path = tmp_path / "a [red] one.jpg"
     path.write_bytes(samples.source())
+    text = tmp_path / "text.jpg"
+    text.write_text("no picture")
     terminal, its_end = pty.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
-            DARKROOM, "upload", path, "--url", system.url,
+            DARKROOM, "upload", path, text, "--url", system.url,
             stdin=asyncio.subprocess.DEVNULL, stdout=its_end, stderr=its_end,
-            env=os.environ | {"TERM": "xterm", "COLUMNS": "160"},
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
         )  # fmt: skip
     finally:
         os.close(its_end)
-    shown = await asyncio.to_thread(_all_of, terminal)
-    assert await process.wait() == 0
+    shown = " ".join((await asyncio.to_thread(_all_of, terminal)).split())
+    assert await process.wait() == 1
     assert "a [red] one.jpg" in shown
     assert "ready, 1 variant" in shown
+    # However narrow it is, the reason is all there.
+    assert "rejected: Its content is not that of an image. (NOT_AN_IMAGE)" in shown
 
 
 def _all_of(terminal: int) -> str:
@@ -351,8 +355,39 @@ async def test_a_server_that_is_not_there_is_named(photo: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://[", "http://a b", "localhost:8000", "{s3}", "{s3}/_ministack/health?"]
+    "url", ["http://[", "http://a b", "localhost:8000", "", "ftp://x", "http://127.0.0.1:99999"]
 )
+async def test_a_url_that_is_none_is_bad_usage(photo: Path, url: str) -> None:
+    """Told in one line, with the status for it."""
+    ended = await upload(photo, url=url)
+    assert (ended.status, ended.out) == (2, "")
+    assert len(ended.err.splitlines()) == 1
+    assert url in ended.err
+
+
+async def test_this_machine_is_reached_directly(
+    system: System, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever proxy the environment names for the world."""
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    ended = await upload(photo, url=system.url)
+    assert (ended.status, ended.err, ended.lines[-1]["status"]) == (0, "", "READY")
+
+
+async def test_without_waiting_a_line_tells_the_id(system: System, photo: Path) -> None:
+    """By which the image can be followed later."""
+    process = await asyncio.create_subprocess_exec(
+        DARKROOM, "upload", "--no-wait", "--url", system.url, photo, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert re.search(r"photo\.jpg: uploaded as img_[0-9a-f]{32}", out.decode())
+
+
+@pytest.mark.parametrize("url", ["{s3}", "{s3}/_ministack/health"])
 async def test_a_url_that_is_no_darkroom_is_named(embedded: Embedded, photo: Path, url: str) -> None:
     """Whatever is there instead."""
     url = url.format(s3=embedded.s3_endpoint)
