@@ -176,7 +176,7 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 async def test_a_proxy_is_not_asked_for_what_is_on_this_machine(tmp_path: Path) -> None:
     """Nor does it start less for a `.env` file, whose choices stand."""
     (tmp_path / ".env").write_text("DARKROOM_HOOK_TOKEN=mine\n")
-    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
+    proxy = "http://127.0.0.1:9"
     async with dev(tmp_path, cwd=tmp_path, NO_PROXY="", HTTP_PROXY=proxy, http_proxy=proxy) as running:
         async with httpx.AsyncClient(trust_env=False) as http:
             answer = await http.post(
