@@ -20,7 +20,7 @@ from rich.table import Table
 
 from api.client import Client
 from api.dev import HOST, local_system
-from jobs.images import Status
+from jobs.images import Image, Status
 from jobs.ports import Services
 from jobs.queue import open_redis
 from jobs.services import open_services
@@ -106,6 +106,9 @@ async def _starts(services: Services) -> list[float]:
 
         async def get(self, *_: object) -> None:
             return None
+
+        async def due(self, **_: object) -> list[Image]:
+            return []
 
     catalog: Any = Noting()
     async with _idle_worker(replace(apart, catalog=catalog)) as queue:
