@@ -18,22 +18,28 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        kept: list[Message] = []
+        kept = bytearray()
         size, more = 0, True
+        gone: Message | None = None
         while more and size <= _PASSED_OVER * self._limit:
             message = await receive()
-            size += len(message.get("body", b""))
-            more = message["type"] == "http.request" and message.get("more_body", False)
+            if message["type"] == "http.disconnect":
+                gone = message
+                break
+            body = message.get("body", b"")
+            size += len(body)
+            more = message.get("more_body", False)
             if size <= self._limit:
-                kept.append(message)
-            else:
-                kept.clear()
+                kept += body
         if size > self._limit:
             too_large = f"A body can have at most {self._limit} bytes."
             await JSONResponse({"message": too_large}, 413, {"Connection": "close"})(scope, receive, send)
             return
 
+        whole: list[Message] = [gone] if gone else []
+        whole.append({"type": "http.request", "body": bytes(kept), "more_body": gone is not None})
+
         async def again() -> Message:
-            return kept.pop(0) if kept else await receive()
+            return whole.pop() if whole else await receive()
 
         await self._app(scope, again, send)

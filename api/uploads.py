@@ -122,12 +122,12 @@ async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Ser
     if isinstance(item, Rejection):
         return item
     image = kept[item.id]
-    if _declared(image) != _declared(item):
-        return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for another file before.")
     if image.status in (Status.EXPIRED, Status.DELETED):
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
         )
+    if _declared(image) != _declared(item):
+        return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for another file before.")
     # A repeat never outlives what the record says: the sweep would expire it under a valid target.
     remaining = image.expires_at - services.clock()
     target = await services.storage.presign_upload(

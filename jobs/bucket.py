@@ -1,6 +1,7 @@
 """The bucket's set-up: that it exists, that browsers may use it, that it tells the queue of uploads."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -118,7 +119,14 @@ async def _allow_browsers(s3: "S3Client", settings: Settings) -> None:
     }
     await s3.put_bucket_cors(
         Bucket=settings.s3_bucket,
-        CORSConfiguration={"CORSRules": [ours, *(rule for rule in rules if rule.get("ID") != _ID)]},
+        CORSConfiguration={"CORSRules": [ours, *(rule for rule in rules if not _is_ours(rule, ours))]},
+    )
+
+
+def _is_ours(rule: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    """Whether it is the rule that is about to be set, perhaps for other origins."""
+    return rule.get("ID") == _ID or all(
+        rule.get(name) == value for name, value in ours.items() if name not in ("ID", "AllowedOrigins")
     )
 
 
@@ -127,7 +135,11 @@ async def _notify(s3: "S3Client", bucket: str, queue_arn: str) -> None:
     known: NotificationConfigurationTypeDef = {
         name: value for name, value in answer.items() if name.endswith(("Configurations", "Configuration"))
     }  # type: ignore[assignment]
-    others = [item for item in known.get("QueueConfigurations", []) if item.get("Id") != _ID]
+    others = [
+        item
+        for item in known.get("QueueConfigurations", [])
+        if item.get("Id") != _ID and item["QueueArn"] != queue_arn  # the latter: ours, under another name
+    ]
     await s3.put_bucket_notification_configuration(
         Bucket=bucket,
         NotificationConfiguration={

@@ -6,13 +6,14 @@ client, so only calls that both share are used here, and the contract suite runs
 
 import inspect
 import json
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -44,10 +45,26 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
         Unavailable: the database does not answer.
     """
     options: Document = {"tz_aware": True}
-    if "serverselectiontimeoutms" not in settings.mongo_url.lower():
+    if not _says(settings.mongo_url, "serverSelectionTimeoutMS"):
         options["serverSelectionTimeoutMS"] = 5_000  # the driver's own 30 s would hold up a whole request
-    if "timeoutms" not in settings.mongo_url.lower().replace("serverselectiontimeoutms", ""):
-        options["timeoutMS"] = 10_000  # of one operation with all its tries; there is none by itself
+    try:
+        # An index over many records takes its time: only after that is an answer waited for no longer.
+        async with _connected(settings, options) as catalog:
+            await catalog.prepare()
+        if not _says(settings.mongo_url, "socketTimeoutMS"):
+            options["socketTimeoutMS"] = 10_000
+    except Unavailable as error:
+        raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
+    async with _connected(settings, options) as catalog:
+        yield catalog
+
+
+def _says(url: str, option: str) -> bool:
+    return re.search(rf"[?&]{option}=", url, re.IGNORECASE) is not None
+
+
+@asynccontextmanager
+async def _connected(settings: Settings, options: Document) -> AsyncIterator["MongoCatalog"]:
     try:
         client = _client(settings, options)
     except (PyMongoError, ValueError) as error:  # what they say may have a password in it
@@ -56,12 +73,7 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
             "Names and passwords in it are percent-encoded."
         ) from error
     try:
-        catalog = MongoCatalog(client[settings.mongo_database])
-        try:
-            await catalog.prepare()
-        except Unavailable as error:
-            raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
-        yield catalog
+        yield MongoCatalog(client[settings.mongo_database])
     finally:
         closing = client.close()
         if inspect.isawaitable(closing):  # PyMongo's is, motor's is not
@@ -190,23 +202,28 @@ class MongoCatalog:
         self, query: Document, *, sort: list[tuple[str, int]] | None = None, limit: int = 0
     ) -> list[Image]:
         """Every readable record that is asked for; those that are not stand in nobody's place."""
-        images: list[Image] = []
-        seen = 0
-        while True:
-            wanted = limit and limit - len(images)
-            with _reaching():
-                found = await self._images.find(query, sort=sort, skip=seen, limit=wanted).to_list(None)
-            images += _readable(found)
-            seen += len(found)
-            if not limit or len(images) == limit or len(found) < wanted:
+        with _reaching():
+            found = await self._images.find(query, sort=sort, limit=limit).to_list(None)
+            images = list(_readable(found))
+            if not limit or len(images) == limit or len(found) < limit:
                 return images
+            cursor = self._images.find(query, sort=sort)
+            try:
+                images = []
+                async for document in cursor:
+                    images += _readable([document])
+                    if len(images) == limit:
+                        break
+            finally:
+                await cursor.close()
+            return images
 
 
 def _readable(documents: Sequence[Document]) -> Iterator[Image]:
     for document in documents:
         try:
             yield _from_document(document)
-        except ValidationError:  # written by another version: it must not hide its neighbours
+        except ValueError:  # written by another version: it must not hide its neighbours
             log.exception("a record cannot be read", image=document["_id"])
 
 
@@ -255,9 +272,9 @@ def _image(document: Document | None) -> Image | None:
 
 def _from_document(document: Document) -> Image:
     metadata = document.get("metadata")
-    return Image.model_validate(
-        {**document, "id": document["_id"], "metadata": None if metadata is None else json.loads(metadata)}
-    )
+    if isinstance(metadata, str):
+        metadata = json.loads(metadata)
+    return Image.model_validate({**document, "id": document["_id"], "metadata": metadata})
 
 
 def _plain(value: Any) -> Any:

@@ -134,7 +134,8 @@ class Image(_Value):
     """The record of one image; the only truth about it. Times are in UTC.
 
     `version` rises by one with every move. `round` counts how often the image was queued for
-    developing, `queued_at` is when it last was. `due_at` is when the sweep should look at it; nothing for
+    developing, `queued_at` is when it last was; since then workers took it `takes` times, of which
+    `attempts` count. `due_at` is when the sweep should look at it; nothing for
     an image at rest.
     """
 
@@ -161,6 +162,7 @@ class Image(_Value):
     round: int = 0
     queued_at: datetime | None = None
     attempts: int = 0
+    takes: int = 0
     lease: Lease | None = None
     develop_seconds: float | None = None
 
@@ -197,7 +199,7 @@ def implied_by(move: Move, at: datetime) -> dict[str, Any]:
         "finished_at": at if target.at_rest else None,
     }
     if move in (Move.ARRIVE, Move.REPROCESS):
-        fields |= {"attempts": 0, "problem": None, "queued_at": at}
+        fields |= {"attempts": 0, "takes": 0, "problem": None, "queued_at": at}
     if move is Move.FINISH:
         fields["problem"] = None
     return fields
@@ -209,7 +211,7 @@ def counted_by(move: Move) -> dict[str, int]:
     if move in (Move.ARRIVE, Move.REPROCESS):
         counters["round"] = 1
     if move is Move.TAKE:
-        counters["attempts"] = 1
+        counters |= {"attempts": 1, "takes": 1}
     return counters
 
 

@@ -7,7 +7,7 @@ its word about the record is refused, because somebody else holds the fence.
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import timedelta
 from enum import StrEnum
@@ -40,6 +40,7 @@ LEASE = timedelta(seconds=30)  # as long as a job may run
 _GIVE_UP = timedelta(hours=6)
 _BUDGET = LEASE - timedelta(seconds=3)  # of which some is left for saying how it ended
 SCRATCH_PREFIX = "darkroom-attempt-"
+_FETCH_WITHIN = 8.0  # seconds
 _TIDY_WITHIN = 2.0  # seconds
 
 
@@ -88,26 +89,41 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
         TryAgain: the attempt failed, the file may have caused it, and there are attempts left.
         Unavailable: a service is away, which is no attempt; it should run again when that is back.
     """
+    fence = new_fence()
+    try:
+        image = await _take(image_id, fence, services)
+        if image is None:
+            return await _not_ours(image_id, services)
+        return await _verdict(Attempt(image, fence, services), developer)
+    except (asyncio.CancelledError, Unavailable):
+        await asyncio.shield(_give_back(image_id, fence, services, counted=False))
+        raise
+    except TryAgain:
+        await asyncio.shield(_give_back(image_id, fence, services, counted=True))
+        raise
+
+
+async def _take(image_id: str, fence: str, services: Services) -> Image | None:
     now = services.clock()
-    lease = Lease(fence=new_fence(), until=now + LEASE)
+    lease = Lease(fence=fence, until=now + LEASE)
     image = await services.catalog.move(
         image_id, Move.TAKE, at=now, values={"lease": lease, "due_at": lease.until}
     )
-    if image is None:
-        return await _not_ours(image_id, services)
-    await services.bus.publish(image)
-    attempt = Attempt(image, lease.fence, services)
+    if image is not None:
+        await services.bus.publish(image)
+    return image
+
+
+async def _give_back(image_id: str, fence: str, services: Services, *, counted: bool) -> None:
+    """End the lease of `fence` early, if there is one; where that fails, it ends by itself.
+
+    Args:
+        counted: whether the file may be what ended the attempt.
+    """
     try:
-        return await _verdict(attempt, developer)
-    except asyncio.CancelledError:
-        await asyncio.shield(attempt.give_back(counted=False))
-        raise
-    except Unavailable:
-        await attempt.give_back(counted=False)
-        raise
-    except TryAgain:
-        await attempt.give_back()
-        raise
+        await services.catalog.release(image_id, fence=fence, at=services.clock(), counted=counted)
+    except Unavailable as error:
+        log.warning("a lease was not released", image=image_id, reason=error.message)
 
 
 async def _verdict(attempt: "Attempt", developer: Developer) -> Processed:
@@ -128,7 +144,8 @@ async def _verdict(attempt: "Attempt", developer: Developer) -> Processed:
             "The source is no longer in the store.", code=ProblemCode.SOURCE_MISSING, retryable=False
         )
     except (Unavailable, TimeoutError) as error:
-        # A child has less time than the budget, so what took all of it was waiting for a service.
+        # Fetching and developing have less time than the budget: the rest was waiting, for a service or a
+        # child, and not the file's doing.
         reason = (
             error if isinstance(error, Unavailable) else Unavailable("A service does not answer in time.")
         )
@@ -184,7 +201,10 @@ class Attempt:
             source, out = folder / "source", folder / "out"
             try:
                 out.mkdir()
-                await self._fetch(source)
+                async with asyncio.timeout(_FETCH_WITHIN):
+                    await self._fetch(source)
+            except TimeoutError as error:
+                raise Unavailable("The object store does not answer in time.") from error
             except OSError as error:
                 raise Unavailable(f"The scratch directory cannot be used: {error.strerror}.") from error
             return await self._develop(developer, source, preset, out)
@@ -215,46 +235,30 @@ class Attempt:
 
     async def finish(self, fields: dict[str, Any]) -> Processed:
         """Make the variants visible, all at once, and remove what they replace."""
-        # If the answer is lost, the record may name them all the same: then nobody may remove them.
-        written, self._written = self._written, []
+        replaced = await self._left_behind() | {variant.key for variant in self.image.variants}
+        # If the answer is lost, the record may name the new ones: then nobody may remove them.
         moved = await self._move(Move.FINISH, fields)
-        if moved is None:
-            await self._discard(written)
-            return Processed.NOTHING
-        await self._discard({variant.key for variant in self.image.variants})
-        if self.image.attempts > 1:
-            await self._tidy({variant.key for variant in moved.variants})
-        return Processed.READY
+        await self._discard(self._written if moved is None else replaced)
+        return Processed.READY if moved else Processed.NOTHING
 
     async def reject(self, rejection: Rejection) -> Processed:
         """The file is at fault."""
         problem = Problem(code=rejection.code, message=rejection.message, retryable=False)
+        useless = await self._left_behind() | {*self._written}
         moved = await self._move(Move.REJECT, {"problem": problem})
-        await self._discard(self._written)
+        await self._discard(useless if moved else self._written)
         return Processed.REJECTED if moved else Processed.NOTHING
 
     async def fail(
         self, message: str, *, code: ProblemCode = ProblemCode.ATTEMPTS_EXHAUSTED, retryable: bool = True
     ) -> Processed:
         """We are at fault, and will not try again by ourselves."""
+        useless = await self._left_behind() | {*self._written}
         moved = await self._move(
             Move.FAIL, {"problem": Problem(code=code, message=message, retryable=retryable)}
         )
-        await self._discard(self._written)
+        await self._discard(useless if moved else self._written)
         return Processed.FAILED if moved else Processed.NOTHING
-
-    async def give_back(self, *, counted: bool = True) -> None:
-        """End the lease early; where that fails, it ends by itself.
-
-        Args:
-            counted: whether the file may be what ended the attempt.
-        """
-        now = self._services.clock()
-        try:
-            await self._services.catalog.release(self.image.id, fence=self._fence, at=now, counted=counted)
-        except Unavailable as error:
-            log.warning("a lease was not released", image=self.image.id, reason=error.message)
-        await self._discard(self._written)
 
     async def _move(self, move: Move, fields: dict[str, Any]) -> Image | None:
         """Say how it ended; None if somebody else holds the fence."""
@@ -313,11 +317,17 @@ class Attempt:
             byte_size=made.byte_size,
         )
 
-    async def _tidy(self, winners: Set[str]) -> None:
-        """Remove what attempts left behind that never came to their end."""
+    async def _left_behind(self) -> set[str]:
+        """What attempts before this one stored and did not come to show.
+
+        To be asked while this one holds the lease: whoever takes it next may store more.
+        """
+        if self.image.takes <= 1:
+            return set()
+        found: list[str] = []
         async with self._leaving_litter():
-            written = await self._services.storage.keys(variants_prefix(self.image.id))
-            await self._services.storage.delete([key for key in written if key not in winners])
+            found = await self._services.storage.keys(variants_prefix(self.image.id))
+        return set(found).difference(self._written, (variant.key for variant in self.image.variants))
 
     async def _discard(self, keys: Iterable[str]) -> None:
         """Remove objects that nobody will ask for."""

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     presets: Annotated[dict[str, Preset], Field(min_length=1)] = {"default": DEFAULT_PRESET}
 
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=usable_cores)
-    develop_seconds: Annotated[float, Field(gt=0, le=20)] = 15
+    develop_seconds: Annotated[float, Field(gt=0, le=15)] = 15
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
     sweep_seconds: Annotated[float, Field(gt=0, le=86_400)] = 120
 

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 _POLL = 0.5  # seconds; also how late a job that was put off may start
 _SWEEP_EVERY = 30.0  # seconds, by whichever worker comes first
 _STALE = 3_600.0  # seconds; no attempt lasts nearly as long
-_CHILD_SECONDS = 25.0  # of wall time for one file: less than an attempt has
+_CHILD_SECONDS = 18.0  # of wall time for one file: with fetching it, less than an attempt has
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -223,13 +224,14 @@ async def test_changes_come_in_the_order_in_which_they_happened(catalog: Catalog
     assert await catalog.changed_since("ada", since, limit=1) == images[2:3]
 
 
+@pytest.mark.parametrize("change", [{"status": "FROM_THE_FUTURE"}, {"metadata": "{"}, {"metadata": 5}])
 async def test_a_record_that_cannot_be_read_does_not_hide_its_neighbours(
-    catalog: MongoCatalog,
+    catalog: MongoCatalog, change: dict[str, Any]
 ) -> None:
     """It may have been written by another version."""
     good, bad = an_image(due_at=NOON), an_image(due_at=NOON)
     await catalog.add([good, bad])
-    await catalog._images.update_one({"_id": bad.id}, {"$set": {"status": "FROM_THE_FUTURE"}})  # noqa: SLF001
+    await catalog._images.update_one({"_id": bad.id}, {"$set": change})  # noqa: SLF001
     assert await catalog.due(at=NOON, limit=10) == [good]
     assert await catalog.get_many([good.id, bad.id]) == {good.id: good}
 

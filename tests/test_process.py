@@ -344,6 +344,16 @@ async def test_a_result_that_could_not_be_recorded_costs_no_attempt(services: Se
     assert await process(image.id, services, Scripted()) is Processed.READY
     after = await state(services, image)
     assert after.attempts == 1
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
+
+
+async def test_a_lost_answer_to_taking_an_image_costs_no_attempt(services: Services) -> None:
+    """The lease that may have been taken is given back."""
+    image = await arrived(services)
+    with pytest.raises(Unavailable):
+        await process(image.id, forgetting(services, Move.TAKE, moves=True), Scripted())
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    assert (await state(services, image)).attempts == 1
 
 
 async def test_a_result_whose_recording_was_not_confirmed_stays(services: Services) -> None:
@@ -369,11 +379,20 @@ async def test_a_verdict_that_could_not_be_recorded_is_given_again(services: Ser
 
 async def test_what_attempts_left_behind_goes_with_the_one_that_succeeds(services: Services) -> None:
     """A worker that was killed could not tidy up."""
-    image = await arrived(services, attempts=1)
+    image = await arrived(services, attempts=1, takes=1)
     await services.storage.write(variant_key(image.id, "dead", "a.webp"), b"x", content_type="image/webp")
     assert await process(image.id, services, Scripted()) is Processed.READY
     after = await state(services, image)
     assert await variants_in_store(services) == [variant.key for variant in after.variants]
+
+
+async def test_what_attempts_left_behind_goes_with_a_verdict_too(services: Services) -> None:
+    """A rejected image has no objects but its source."""
+    image = await arrived(services, attempts=1, takes=1)
+    await services.storage.write(variant_key(image.id, "dead", "a.webp"), b"x", content_type="image/webp")
+    developer = Scripted(raising(Rejection(ProblemCode.DAMAGED_IMAGE, "Broken.")))
+    assert await process(image.id, services, developer) is Processed.REJECTED
+    assert await variants_in_store(services) == []
 
 
 async def test_waiting_in_vain_for_a_service_costs_no_attempt(services: Services) -> None:

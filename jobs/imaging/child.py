@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from PIL import AvifImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
@@ -49,16 +51,33 @@ def _answer(task: Task, answers: BinaryIO) -> None:
         answers.write(message.model_dump_json().encode() + b"\n")
 
     began = time.perf_counter()
-    # Counted over the life of the process, in whole seconds; the kernel ends it by SIGXCPU.
-    limit = math.ceil(time.process_time() + task.cpu_seconds)
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    last: Message | Refused
     try:
-        for step in develop(task.source, task.preset, task.out):
-            say(step)
+        with _limited(task.cpu_seconds):
+            for step in develop(task.source, task.preset, task.out):
+                say(step)
     except Rejection as rejection:
-        say(Refused(code=rejection.code, message=rejection.message))
+        last = Refused(code=rejection.code, message=rejection.message)
     else:
-        say(Finished(seconds=time.perf_counter() - began))
+        last = Finished(seconds=time.perf_counter() - began)
+    say(last)
+
+
+@contextmanager
+def _limited(cpu_seconds: float) -> Iterator[None]:
+    """Let the kernel end this process, by SIGXCPU, if it takes more than that of a processor.
+
+    The limit is one for the life of the process, in whole seconds; what is left of it is nobody else's.
+    """
+    before, most = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(time.process_time() + cpu_seconds)
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (limit if most == resource.RLIM_INFINITY else min(limit, most), most)
+    )
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (before, most))
 
 
 def _die_with(parent: int) -> None:
