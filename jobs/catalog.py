@@ -47,24 +47,8 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
     options: Document = {"tz_aware": True}
     if not _says(settings.mongo_url, "serverSelectionTimeoutMS"):
         options["serverSelectionTimeoutMS"] = 5_000  # the driver's own 30 s would hold up a whole request
-    try:
-        # An index over many records takes its time: only after that is an answer waited for no longer.
-        async with _connected(settings, options) as catalog:
-            await catalog.prepare()
-        if not _says(settings.mongo_url, "socketTimeoutMS"):
-            options["socketTimeoutMS"] = 10_000
-    except Unavailable as error:
-        raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
-    async with _connected(settings, options) as catalog:
-        yield catalog
-
-
-def _says(url: str, option: str) -> bool:
-    return re.search(rf"[?&]{option}=", url, re.IGNORECASE) is not None
-
-
-@asynccontextmanager
-async def _connected(settings: Settings, options: Document) -> AsyncIterator["MongoCatalog"]:
+    if not _says(settings.mongo_url, "socketTimeoutMS"):
+        options["socketTimeoutMS"] = 10_000  # a database that is frozen is away, too
     try:
         client = _client(settings, options)
     except (PyMongoError, ValueError) as error:  # what they say may have a password in it
@@ -73,11 +57,20 @@ async def _connected(settings: Settings, options: Document) -> AsyncIterator["Mo
             "Names and passwords in it are percent-encoded."
         ) from error
     try:
-        yield MongoCatalog(client[settings.mongo_database])
+        catalog = MongoCatalog(client[settings.mongo_database])
+        try:
+            await catalog.prepare()
+        except Unavailable as error:
+            raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
+        yield catalog
     finally:
         closing = client.close()
         if inspect.isawaitable(closing):  # PyMongo's is, motor's is not
             await closing
+
+
+def _says(url: str, option: str) -> bool:
+    return re.search(rf"[?&]{option}=", url, re.IGNORECASE) is not None
 
 
 def _client(settings: Settings, options: Document) -> Any:

@@ -50,6 +50,7 @@ class Worker(ArqWorker):
         settings = services.settings
         self._wake_up = asyncio.Event()
         self._stopped = False
+        self._finishing: set[asyncio.Task[Any] | None] = set()
         self._url, self._channel = settings.redis_url, wake_channel(settings)
         super().__init__(
             functions=[func(_develop, name=DEVELOP, timeout=LEASE, max_tries=_TRIES)],
@@ -109,6 +110,17 @@ class Worker(ArqWorker):
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        await asyncio.sleep(0)  # one that was just called begins
+        await asyncio.gather(*self._finishing, return_exceptions=True)
+
+    async def finish_job(self, *args: Any, **options: Any) -> None:
+        """As arq does it, where no cancellation of the job reaches; noted, so that it can be waited for."""
+        task = asyncio.current_task()
+        self._finishing.add(task)
+        try:
+            await super().finish_job(*args, **options)
+        finally:
+            self._finishing.discard(task)
 
     async def _listen(self) -> None:
         async with aclosing(listen(self._url, self._channel)) as messages:

@@ -49,6 +49,10 @@ class Called:
     async def get(self, _: str) -> None:
         """Nothing."""
 
+    async def release(self, *_: object, **__: object) -> bool:
+        """There was no lease."""
+        return False
+
     async def due(self, **_: object) -> list[Image]:
         """Nothing."""
         return []
