@@ -50,7 +50,7 @@ class Worker(ArqWorker):
         settings = services.settings
         self._wake_up = asyncio.Event()
         self._stopped = False
-        self._finishing: set[asyncio.Task[Any] | None] = set()
+        self._finishing: set[asyncio.Task[Any]] = set()
         self._url, self._channel = settings.redis_url, wake_channel(settings)
         super().__init__(
             functions=[func(_develop, name=DEVELOP, timeout=LEASE, max_tries=_TRIES)],
@@ -115,7 +115,7 @@ class Worker(ArqWorker):
 
     async def finish_job(self, *args: Any, **options: Any) -> None:
         """As arq does it, where no cancellation of the job reaches; noted, so that it can be waited for."""
-        task = asyncio.current_task()
+        task = cast("asyncio.Task[Any]", asyncio.current_task())  # there is one wherever this is awaited
         self._finishing.add(task)
         try:
             await super().finish_job(*args, **options)
