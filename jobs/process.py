@@ -41,7 +41,7 @@ _GIVE_UP = timedelta(hours=6)
 _BUDGET = LEASE - timedelta(seconds=3)  # of which some is left for saying how it ended
 SCRATCH_PREFIX = "darkroom-attempt-"
 _FETCH_WITHIN = 8.0  # seconds
-_TIDY_WITHIN = 2.0  # seconds
+_TIDY_WITHIN = 10.0  # seconds; a job has a limit of its own
 
 
 class Developer(Protocol):
