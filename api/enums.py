@@ -66,6 +66,15 @@ class ProblemCode(Enum):
     UNAVAILABLE = _value("UNAVAILABLE", description="A service does not answer; trying again may help.")
 
 
+@strawberry.enum(description="What was done otherwise than one might expect. Codes are stable.")
+class NoteCode(Enum):
+    """`jobs.facts.NoteCode` as clients see it."""
+
+    FIRST_FRAME_ONLY = _value(
+        "FIRST_FRAME_ONLY", description="It is an animation, of which variants show the first frame."
+    )
+
+
 @strawberry.enum(description="How a list of images is sorted.")
 class ImageOrder(Enum):
     """`jobs.ports.ImageOrder` as clients see it."""

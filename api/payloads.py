@@ -111,10 +111,8 @@ class Preset:
         return cls(
             name=name,
             variants=[
-                PresetVariant(
-                    name=spec.name, format=spec.format.value, width=spec.width, quality=spec.quality
-                )
-                for spec in sorted(preset.variants, key=lambda spec: spec.width)
+                PresetVariant.from_domain(spec)
+                for spec in sorted(preset.variants, key=lambda spec: (spec.width or 0, spec.height or 0))
             ],
         )
 
@@ -124,9 +122,27 @@ class PresetVariant:
     """`jobs.presets.VariantSpec`."""
 
     name: str = strawberry.field(description="Its name.")
-    format: str = strawberry.field(description="Its encoding.")
-    width: int = strawberry.field(description="Its greatest width in pixels; no image is enlarged.")
-    quality: int = strawberry.field(description="The encoder's quality, 1 to 100.")
+    formats: list[str] = strawberry.field(
+        description="Its encodings; `auto` is JPEG, or PNG for a picture that can be seen through."
+    )
+    width: int | None = strawberry.field(description="In pixels, at most; no image is enlarged.")
+    height: int | None = strawberry.field(description="In pixels, at most; no image is enlarged.")
+    fit: str = strawberry.field(
+        description="`inside` these, to `cover` them and be cut, or to be `contained` in a canvas of them."
+    )
+    quality: int | None = strawberry.field(description="The encoder's quality, 1 to 100, if it was chosen.")
+
+    @classmethod
+    def from_domain(cls, spec: presets.VariantSpec) -> Self:
+        """The type of `spec`."""
+        return cls(
+            name=spec.name,
+            formats=[format_.value for format_ in spec.formats],
+            width=spec.width,
+            height=spec.height,
+            fit=spec.fit.value,
+            quality=spec.quality,
+        )
 
 
 @strawberry.type(description="Where a page of a list lies.")

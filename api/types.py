@@ -8,8 +8,8 @@ from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
 from api.context import Info
-from api.enums import ImageStatus, ProblemCode
-from jobs import images
+from api.enums import ImageStatus, NoteCode, ProblemCode
+from jobs import facts, images
 from jobs.errors import Conflict, NotFound
 
 URL = NewType("URL", str)
@@ -67,6 +67,36 @@ class Placeholder:
     def from_domain(cls, placeholder: images.Placeholder) -> Self:
         """The type of `placeholder`."""
         return cls(thumbhash=placeholder.thumbhash, dominant_color=placeholder.dominant_color)
+
+
+@strawberry.type(description="With what and when a picture was taken, as its file tells it.")
+class Camera:
+    """`jobs.facts.Camera`."""
+
+    make: str | None = strawberry.field(description="Who made the camera.")
+    model: str | None = strawberry.field(description="Which one it is.")
+    lens: str | None = strawberry.field(description="With which lens.")
+    taken_at: str | None = strawberry.field(
+        description="When, in ISO 8601, in the camera's own time zone; it is named if the camera knew it."
+    )
+
+    @classmethod
+    def from_domain(cls, camera: facts.Camera) -> Self:
+        """The type of `camera`."""
+        return cls(make=camera.make, model=camera.model, lens=camera.lens, taken_at=camera.taken_at)
+
+
+@strawberry.type(description="What was done with an image otherwise than one might expect.")
+class ImageNote:
+    """`jobs.facts.Note`."""
+
+    code: NoteCode = strawberry.field(description="The stable code.")
+    message: str = strawberry.field(description="A sentence that a person understands.")
+
+    @classmethod
+    def from_domain(cls, note: facts.Note) -> Self:
+        """The type of `note`."""
+        return cls(code=NoteCode[note.code.name], message=note.message)
 
 
 @strawberry.type(description="One derived rendition of an image.")
@@ -150,8 +180,18 @@ class Image(Node):
     width: int | None = strawberry.field(description="Of the source as it is seen, in pixels.")
     height: int | None = strawberry.field(description="Of the source as it is seen, in pixels.")
     frame_count: int | None = strawberry.field(description="How many frames the source has.")
+    camera: Camera | None = strawberry.field(description="With what and when it was taken, if it tells.")
+    perceptual_hash: str | None = strawberry.field(
+        description="64 bits in hexadecimal; pictures that look alike differ in a few of them only."
+    )
+    notes: list[ImageNote] = strawberry.field(
+        description="What was done otherwise than one might expect; mostly none."
+    )
     placeholder: Placeholder | None = strawberry.field(description="What can be painted at once.")
-    variants: list[Variant] = strawberry.field(description="What can be seen of it.")
+    variants: list[Variant] = strawberry.field(
+        description="What can be seen of it, the smallest first; while PROCESSING, what is ready so far. "
+        "A variant that would only repeat another, for the picture is smaller than both, is left out."
+    )
     original: Source | None = strawberry.field(description="The source, if it is stored.")
     problem: ImageProblem | None = strawberry.field(description="Why it was rejected, failed or expired.")
     attempts: int = strawberry.field(description="How often a worker took it since it was last queued.")
@@ -178,6 +218,9 @@ class Image(Node):
             width=image.width,
             height=image.height,
             frame_count=image.frame_count,
+            camera=Camera.from_domain(image.camera) if image.camera else None,
+            perceptual_hash=image.perceptual_hash,
+            notes=[ImageNote.from_domain(note) for note in image.notes],
             placeholder=Placeholder.from_domain(image.placeholder) if image.placeholder else None,
             variants=[Variant.from_domain(variant) for variant in image.variants],
             original=Source(byte_size=stored.byte_size, key=image.source_key) if stored else None,

@@ -29,6 +29,11 @@ CONTENT_TYPES = {
     ".webp": "image/webp",
     ".gif": "image/gif",
     ".avif": "image/avif",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".bmp": "image/bmp",
+    ".heic": "image/heic",
+    ".heif": "image/heic",
 }
 _BATCH = 50  # files of one request and one subscription
 _AT_REST = {"READY", "REJECTED", "FAILED", "EXPIRED", "DELETED"}

@@ -15,8 +15,9 @@ from typing import Any
 from jobs.errors import ProblemCode, Rejection
 from jobs.images import Image, Status, StatusChange, new_image_id, repeatable_image_id
 from jobs.ports import Services, Target
+from jobs.presets import Preset
+from jobs.settings import Settings
 
-CONTENT_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
 _FILENAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _TEXT = re.compile(r"[^\x00\ud800-\udfff]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -83,7 +84,7 @@ async def create_uploads(
             if chosen not in settings.presets:
                 known = ", ".join(sorted(settings.presets))
                 raise Rejection(ProblemCode.UNKNOWN_PRESET, f"There is no such preset; there are: {known}.")
-            _check(file, settings.max_upload_bytes)
+            _check(file, settings, settings.presets[chosen])
         except Rejection as rejection:
             wanted.append(rejection)
             continue
@@ -144,17 +145,19 @@ def _declared(image: Image) -> tuple[object, ...]:
     return image.filename, image.content_type, image.byte_size, image.sha256, image.preset, image.metadata
 
 
-def _check(file: FileRequest, max_bytes: int) -> None:
+def _check(file: FileRequest, settings: Settings, preset: Preset) -> None:
     if not _FILENAME.fullmatch(file.filename):
         raise Rejection(
             ProblemCode.INVALID_FILENAME,
             "A filename has 1 to 255 characters, none of them a control character or half of one.",
         )
-    if file.content_type.lower() not in CONTENT_TYPES:
-        known = ", ".join(sorted(CONTENT_TYPES))
+    content_types = {format_.content_type for format_ in settings.source_formats}
+    if file.content_type.lower() not in content_types:
+        known = ", ".join(sorted(content_types))
         raise Rejection(ProblemCode.UNSUPPORTED_TYPE, f"This content type is not taken; these are: {known}.")
     if file.byte_size < 1:
         raise Rejection(ProblemCode.EMPTY_FILE, "An empty file is no image.")
+    max_bytes = min(settings.max_upload_bytes, preset.max_bytes or settings.max_upload_bytes)
     if file.byte_size > max_bytes:
         raise Rejection(ProblemCode.FILE_TOO_LARGE, f"A file can have at most {max_bytes} bytes.")
     if file.sha256 is not None and not _SHA256.fullmatch(file.sha256):

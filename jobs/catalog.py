@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -135,7 +136,9 @@ class MongoCatalog:
         rule = MOVES[move]
         entry = {"$each": [{"status": rule.target, "at": at}], "$slice": -_TIMELINE_LENGTH}
         listed = update | {"$push": {"timeline": entry}}
-        moved = await self._set(query | _standing(move, rule.sources - {rule.target}, at, fence), listed)
+        moved: Image | None = None
+        if elsewhere := rule.sources - {rule.target}:
+            moved = await self._set(query | _standing(move, elsewhere, at, fence), listed)
         if moved is None and rule.target in rule.sources:  # it stays where it is: nothing new to list
             moved = await self._set(query | _standing(move, {rule.target}, at, fence), update)
         return moved
@@ -227,8 +230,8 @@ def _standing(move: Move, sources: Set[Status], at: datetime, fence: str | None)
         return query
     if fence is not None:
         return query | {"lease.fence": fence}
-    if move is Move.FINISH:
-        raise ValueError("only the holder of a fence can finish")
+    if move in (Move.REVEAL, Move.FINISH):
+        raise ValueError("only the holder of a fence can show what it made")
     return query | {"$or": [{"lease": None}, {"lease.until": {"$lte": at}}]}
 
 
@@ -273,6 +276,8 @@ def _from_document(document: Document) -> Image:
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value

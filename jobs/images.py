@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from jobs.errors import ProblemCode
-from jobs.presets import VariantFormat
+from jobs.facts import Camera, Note
+from jobs.formats import VariantFormat
 
 
 class Status(StrEnum):
@@ -46,6 +47,7 @@ class Move(StrEnum):
     ARRIVE = "arrive"  # the store has the source
     EXPIRE = "expire"  # the target's time is over and the store has nothing
     TAKE = "take"  # a worker takes the lease
+    REVEAL = "reveal"  # some variants are stored already
     FINISH = "finish"  # every variant is stored
     REJECT = "reject"  # the file is at fault
     FAIL = "fail"  # we are at fault and the attempts are used up
@@ -70,6 +72,7 @@ MOVES: Mapping[Move, Rule] = {
     Move.ARRIVE: Rule(frozenset({Status.PENDING, Status.EXPIRED}), Status.UPLOADED),
     Move.EXPIRE: Rule(frozenset({Status.PENDING}), Status.EXPIRED),
     Move.TAKE: Rule(frozenset({Status.UPLOADED, Status.PROCESSING}), Status.PROCESSING, leased=True),
+    Move.REVEAL: Rule(frozenset({Status.PROCESSING}), Status.PROCESSING, leased=True),
     Move.FINISH: Rule(frozenset({Status.PROCESSING}), Status.READY, leased=True),
     Move.REJECT: Rule(frozenset({Status.UPLOADED, Status.PROCESSING}), Status.REJECTED, leased=True),
     Move.FAIL: Rule(frozenset({Status.UPLOADED, Status.PROCESSING}), Status.FAILED, leased=True),
@@ -155,6 +158,9 @@ class Image(_Value):
     width: int | None = None
     height: int | None = None
     frame_count: int | None = None
+    camera: Camera | None = None
+    perceptual_hash: str | None = None  # hex
+    notes: tuple[Note, ...] = ()
     placeholder: Placeholder | None = None
     variants: tuple[Variant, ...] = ()
     problem: Problem | None = None
@@ -190,6 +196,8 @@ class ImageChange(_Value):
 
 def implied_by(move: Move, at: datetime) -> dict[str, Any]:
     """The fields that `move` sets by itself when it happens `at`."""
+    if move is Move.REVEAL:
+        return {"changed_at": at}
     target = MOVES[move].target
     fields: dict[str, Any] = {
         "status": target,

@@ -57,7 +57,7 @@ class Catalog(Protocol):
             at: when it happens; goes to the timeline.
             values: fields of `Image` to set along with it.
             fence: the caller's fence, for a leased move; without it the move is only made if nobody's
-                lease runs at `at`. TAKE brings its own lease in `values`; FINISH needs a fence.
+                lease runs at `at`. TAKE brings its own lease in `values`; REVEAL and FINISH need a fence.
             owner: if given, the record must be this owner's.
 
         Returns:

@@ -11,7 +11,14 @@ from jobs.removal import remove_objects
 log = structlog.get_logger(__name__)
 
 # What a tombstone does not keep: the placeholder is a small picture, metadata can be personal.
-_FORGOTTEN = {"variants": (), "placeholder": None, "metadata": None, "problem": None}
+_FORGOTTEN = {
+    "variants": (),
+    "placeholder": None,
+    "metadata": None,
+    "problem": None,
+    "camera": None,
+    "perceptual_hash": None,
+}
 
 
 async def reprocess(image_id: str, owner: str, services: Services) -> Image:
@@ -19,12 +26,14 @@ async def reprocess(image_id: str, owner: str, services: Services) -> Image:
 
     Raises:
         NotFound: `owner` has no such image.
-        Conflict: it is neither READY nor FAILED, or its preset is gone.
+        Conflict: it is neither READY nor FAILED, or its preset or its original is gone.
         Unavailable: a service did not answer.
     """
     image = await owned(image_id, owner, services)
     if image.preset not in services.settings.presets:
         raise Conflict(f"There is no preset “{image.preset}” any more.")
+    if image.source is None and image.status is Status.READY:
+        raise Conflict("Its original was not kept.")
     now = services.clock()
     moved = await services.catalog.move(
         image_id, Move.REPROCESS, at=now, values={"due_at": now + REQUEUE_AFTER}, owner=owner

@@ -3,16 +3,19 @@
 They are built only at the entry points and handed down. The README's table lists each of them.
 """
 
+import json
 import os
+import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from jobs.errors import SettingsError
+from jobs.formats import EVERYDAY, SourceFormat
 from jobs.presets import DEFAULT_PRESET, Preset
 
 PREFIX = "DARKROOM_"
@@ -69,7 +72,9 @@ class Settings(BaseSettings):
     max_upload_files: Annotated[int, Field(ge=1, le=1_000)] = 100
     upload_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 900
     download_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3_600
+    source_formats: Annotated[tuple[SourceFormat, ...], Field(min_length=1)] = EVERYDAY
     presets: Annotated[dict[str, Preset], Field(min_length=1)] = {"default": DEFAULT_PRESET}
+    presets_file: Path | None = None  # TOML or JSON; nothing: those of `presets`
 
     worker_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=usable_cores)
     develop_seconds: Annotated[float, Field(gt=0, le=15)] = 15
@@ -80,10 +85,30 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_presets_of_the_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        path = values.get("presets_file")
+        if not path:
+            return values
+        if values.get("presets"):
+            raise ValueError(f"{PREFIX}PRESETS and {PREFIX}PRESETS_FILE are both there; one can be")
+        return values | {"presets": _read_presets(Path(path))}
+
     @property
     def default_preset(self) -> str:
         """The preset of an upload that names none: `default`, or else the first."""
         return "default" if "default" in self.presets else next(iter(self.presets))
+
+
+def _read_presets(path: Path) -> Any:
+    try:
+        text = path.read_text()
+        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        raise ValueError(f"{PREFIX}PRESETS_FILE cannot be read: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}PRESETS_FILE is neither TOML nor JSON: {path}: {error}") from error
 
 
 def load_settings() -> Settings:

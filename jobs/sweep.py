@@ -57,6 +57,8 @@ async def sweep(services: Services) -> Counter[str]:
 async def _look(image: Image, services: Services) -> str:
     if image.status is Status.DELETED:
         return await _tidy(image, services)
+    if image.status is Status.READY:
+        return await _forget_source(image, services)
     if image.status not in (Status.PENDING, Status.EXPIRED):
         # Nobody took it, or its worker is gone: a job that is still queued is not made twice.
         await services.queue.enqueue(image)
@@ -91,6 +93,16 @@ async def _look(image: Image, services: Services) -> str:
         return "moved"
     await services.bus.publish(expired)
     return "expired"
+
+
+async def _forget_source(image: Image, services: Services) -> str:
+    """Remove an original that is not kept, and once more when nothing can be uploaded any longer."""
+    if image.source is None:
+        await services.storage.delete([image.source_key])
+    last = image.expires_at + LATE
+    again = image.source is None and services.clock() < last
+    await services.catalog.postpone(image, until=last if again else None)
+    return "tidied"
 
 
 async def _tidy(image: Image, services: Services) -> str:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,11 +24,13 @@ from arq.connections import ArqRedis
 from arq.worker import func
 from redis.exceptions import RedisError
 
+from jobs.attempt import SCRATCH_PREFIX, Developer
 from jobs.bus import listen
 from jobs.errors import SettingsError, Unavailable
+from jobs.formats import SourceFormat
 from jobs.imaging.pool import DevelopingPool
 from jobs.ports import Services
-from jobs.process import LEASE, SCRATCH_PREFIX, Developer, TryAgain, backoff, process
+from jobs.process import LEASE, TryAgain, backoff, process
 from jobs.queue import DEVELOP, deserialize, open_redis, queue_name, serialize, wake_channel
 from jobs.services import open_services
 from jobs.settings import Settings
@@ -57,7 +60,7 @@ class Worker(ArqWorker):
             redis_pool=redis,
             queue_name=queue_name(settings),
             ctx={"services": services, "developer": developer},
-            max_jobs=settings.worker_concurrency,  # one more would spend its lease waiting for a child
+            max_jobs=settings.worker_concurrency + 1,  # one fetches what the next free child develops
             keep_result=0,
             poll_delay=_POLL,
             queue_read_limit=1_000,  # dead in-progress entries must not hide live jobs
@@ -170,11 +173,18 @@ async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worke
         Unavailable: a service does not answer.
     """
     _sweep_scratch(settings)
+    if SourceFormat.HEIC in settings.source_formats and find_spec("pillow_heif") is None:
+        raise SettingsError(
+            "DARKROOM_SOURCE_FORMATS is wrong: heic needs the extra: pip install darkroom[heic]"
+        )
     async with (
         open_services(settings) as services,
         open_redis(settings) as redis,
         DevelopingPool(
-            settings.worker_concurrency, cpu_seconds=settings.develop_seconds, wall_seconds=_CHILD_SECONDS
+            settings.worker_concurrency,
+            cpu_seconds=settings.develop_seconds,
+            wall_seconds=_CHILD_SECONDS,
+            accepted=settings.source_formats,
         ) as pool,
     ):
         worker = Worker(redis, services, pool, **options)

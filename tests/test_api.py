@@ -229,10 +229,13 @@ async def test_a_page_that_cannot_be_is_refused(system: System, arguments: str) 
 
 async def test_presets_are_told(system: System) -> None:
     """So that a form can offer them."""
-    query = "{ presets { name variants { name format width quality } } }"
+    query = "{ presets { name variants { name formats width height fit quality } } }"
     (preset,) = (await system.execute(query))["data"]["presets"]
     assert preset["name"] == "default"
     assert [variant["width"] for variant in preset["variants"]] == [320, 640, 1280, 1920]
+    assert preset["variants"][0] == {
+        "name": "w320", "formats": ["webp"], "width": 320, "height": None, "fit": "inside", "quality": None,
+    }  # fmt: skip
 
 
 async def test_a_fault_is_masked_and_has_an_id(settings: Settings) -> None:

@@ -10,14 +10,18 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import ProblemCode, Rejection, Unavailable
-from jobs.images import Image, Move, Source, Status, StatusChange, variant_key
+from jobs import requests
+from jobs.attempt import Developer, Processed
+from jobs.errors import Conflict, ProblemCode, Rejection, Unavailable
+from jobs.formats import VariantFormat
+from jobs.images import Image, Lease, Move, Source, Status, StatusChange, variant_key
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
 from jobs.imaging.pool import ChildDied, DevelopingPool
 from jobs.ports import Catalog, Services
-from jobs.presets import Preset, VariantFormat
-from jobs.process import LEASE, Developer, Processed, TryAgain, backoff, process
+from jobs.presets import DEFAULT_PRESET, Preset
+from jobs.process import LEASE, TryAgain, backoff, process
 from tests.records import NOON, a_lease, an_image
+from tests.system import until
 from tests.test_ingest import state
 from tests.test_system import a_photo
 
@@ -60,17 +64,14 @@ class Scripted:
     async def develop(self, source: Path, preset: Preset, out: Path) -> AsyncGenerator[Message, None]:
         """Tell of one variant."""
         yield Inspected(format="jpeg", content_type="image/jpeg", width=2, height=1, frame_count=1)
-        yield PlaceholderMade(thumbhash="AA==", dominant_color="#000000")
+        yield PlaceholderMade(thumbhash="AA==", dominant_color="#000000", perceptual_hash="0" * 16)
         path = out / f"{preset.variants[0].name}.webp"
         path.write_bytes(source.read_bytes()[:10])
         yield RenditionMade(
             name=preset.variants[0].name,
             format=VariantFormat.WEBP,
-            content_type="image/webp",
             width=2,
             height=1,
-            byte_size=10,
-            path=path,
         )
         outcome = self._then()
         if asyncio.iscoroutine(outcome):
@@ -411,3 +412,158 @@ async def test_a_full_disk_costs_no_attempt(services: Services, tmp_path: Path) 
         await process(image.id, replace(services, settings=gone), Scripted())
     assert await process(image.id, services, Scripted()) is Processed.READY
     assert (await state(services, image)).attempts == 1
+
+
+class TwoVariants:
+    """A developer that makes a second variant only when the test says so."""
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self._then = then
+
+    async def develop(self, source: Path, preset: Preset, out: Path) -> AsyncGenerator[Message, None]:
+        """Tell of one variant, wait, and tell of another."""
+        yield Inspected(format="jpeg", content_type="image/jpeg", width=20, height=10, frame_count=1)
+        yield PlaceholderMade(thumbhash="AA==", dominant_color="#000000", perceptual_hash="0" * 16)
+        for number, spec in enumerate(preset.variants[:2], 1):
+            path = out / f"{spec.name}.webp"
+            path.write_bytes(source.read_bytes()[:10])
+            yield RenditionMade(
+                name=spec.name,
+                format=VariantFormat.WEBP,
+                width=number,
+                height=1,
+            )
+            if number == 1:
+                outcome = self._then()
+                if asyncio.iscoroutine(outcome):
+                    await outcome
+        yield Finished(seconds=0.5)
+
+
+async def shown(services: Services, image: Image, count: int) -> Image:
+    """The record as soon as so many variants of it can be seen."""
+
+    async def enough() -> Image | None:
+        found = await state(services, image)
+        return found if len(found.variants) >= count else None
+
+    found: Image = await until(enough)
+    return found
+
+
+async def test_the_first_variant_is_shown_before_the_last_is_made(services: Services) -> None:
+    """With the placeholder, and with bytes behind it."""
+    image = await arrived(services)
+
+    async def look() -> None:
+        found = await shown(services, image, 1)
+        assert (found.status, found.width, found.perceptual_hash) == (Status.PROCESSING, 20, "0" * 16)
+        assert found.placeholder is not None
+        assert [variant.name for variant in found.variants] == ["w320"]
+        assert await services.storage.head(found.variants[0].key) is not None
+
+    assert await process(image.id, services, TwoVariants(look)) is Processed.READY
+    after = await state(services, image)
+    assert [variant.name for variant in after.variants] == ["w320", "w640"]
+    assert sorted(await variants_in_store(services)) == sorted(variant.key for variant in after.variants)
+
+
+async def test_what_was_shown_by_a_failed_attempt_stays_until_it_is_replaced(services: Services) -> None:
+    """And is gone when it is."""
+    image = await arrived(services)
+
+    async def die() -> None:
+        await shown(services, image, 1)
+        raise ChildDied
+
+    with pytest.raises(TryAgain):
+        await process(image.id, services, TwoVariants(die))
+    (first,) = (await state(services, image)).variants
+    assert await services.storage.head(first.key) is not None
+    assert await process(image.id, services, TwoVariants()) is Processed.READY
+    after = await state(services, image)
+    assert first.key not in {variant.key for variant in after.variants}
+    assert sorted(await variants_in_store(services)) == sorted(variant.key for variant in after.variants)
+
+
+async def test_nothing_stays_to_be_seen_of_a_file_that_is_rejected_late(services: Services) -> None:
+    """Though its first variant was shown already."""
+    image = await arrived(services)
+
+    async def refuse() -> None:
+        await shown(services, image, 1)
+        raise Rejection(ProblemCode.TOO_COSTLY, "It takes too long.")
+
+    assert await process(image.id, services, TwoVariants(refuse)) is Processed.REJECTED
+    after = await state(services, image)
+    assert after.variants == ()
+    assert (after.placeholder, after.perceptual_hash, after.camera) == (None, None, None)
+    assert await variants_in_store(services) == []
+
+
+async def test_a_child_cannot_name_other_files(services: Services) -> None:
+    """What it tells names a variant of the preset, and no link is followed."""
+    image = await arrived(services)
+
+    class Lying:
+        """Puts a link where a variant should be."""
+
+        async def develop(self, source: Path, preset: Preset, out: Path) -> AsyncGenerator[Message, None]:
+            """Tell of it."""
+            spec = preset.variants[0]
+            (out / f"{spec.name}.webp").symlink_to(source)
+            yield RenditionMade(name=spec.name, format=VariantFormat.WEBP, width=1, height=1)
+            yield Finished(seconds=0.1)
+
+    with pytest.raises(TryAgain):
+        await process(image.id, services, Lying())
+    assert await variants_in_store(services) == []
+
+
+async def test_a_late_worker_takes_nothing_away_that_it_has_shown(services: Services) -> None:
+    """Another has taken the image since, and shows it until its own variants are complete."""
+    image = await arrived(services)
+    future = replace(services, clock=lambda: services.clock() + 2 * LEASE)
+    taken = Lease(fence="another", until=services.clock() + 4 * LEASE)
+
+    async def overtake() -> None:
+        await shown(services, image, 1)
+        values = {"lease": taken}
+        assert await services.catalog.move(image.id, Move.TAKE, at=future.clock(), values=values)
+
+    assert await process(image.id, services, TwoVariants(overtake)) is Processed.NOTHING
+    (seen,) = (await state(services, image)).variants
+    assert await variants_in_store(services) == [seen.key]
+
+
+async def test_reprocessing_shows_nothing_that_is_incomplete(services: Services) -> None:
+    """What was there is seen until all of the new is."""
+    image = await arrived(services)
+    assert await process(image.id, services, TwoVariants()) is Processed.READY
+    before = await state(services, image)
+    assert await services.catalog.move(image.id, Move.REPROCESS, at=services.clock()) is not None
+
+    def look() -> None:
+        assert not (set(out) - {variant.key for variant in before.variants})
+
+    out = [variant.key for variant in before.variants]
+    assert await process(image.id, services, TwoVariants(look)) is Processed.READY
+    after = await state(services, image)
+    assert {variant.key for variant in before.variants}.isdisjoint(variant.key for variant in after.variants)
+
+
+async def test_an_original_that_is_not_to_be_kept_goes_when_its_variants_are_there(
+    services: Services,
+) -> None:
+    """It cannot be developed anew, and says so."""
+    preset = replace(DEFAULT_PRESET, keep_original=False)
+    settings = services.settings.model_copy(update={"presets": {"default": preset}})
+    frugal = replace(services, settings=settings)
+    image = await arrived(services)
+    assert await process(image.id, frugal, Scripted()) is Processed.READY
+    after = await state(services, image)
+    assert after.source is None
+    assert after.due_at is not None  # the sweep sees to it too
+    assert await services.storage.head(image.source_key) is None
+    with pytest.raises(Conflict, match="original"):
+        await requests.reprocess(image.id, image.owner, frugal)

@@ -127,3 +127,14 @@ async def test_an_image_that_cannot_be_swept_holds_up_no_other(services: Service
     assert (await state(services, good)).status is Status.UPLOADED
     assert await sweep(at(services, NOON)) == Counter()
     assert await sweep(at(services, NOON + timedelta(minutes=1))) == Counter(waiting=1, queued=1)
+
+
+async def test_an_original_that_is_not_kept_goes_whatever_happened_to_its_worker(services: Services) -> None:
+    """And goes again, if it is uploaded again while its target is good."""
+    image = await uploaded(services, status=Status.READY, source=None, due_at=NOON)
+    assert await sweep(at(services, NOON)) == Counter(tidied=1)
+    assert await services.storage.head(image.source_key) is None
+    await services.storage.write(image.source_key, BODY, content_type="image/jpeg")
+    assert await sweep(at(services, image.expires_at + LATE)) == Counter(tidied=1)
+    assert await services.storage.head(image.source_key) is None
+    assert await sweep(at(services, image.expires_at + 2 * LATE)) == Counter()

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,10 @@ async def test_photographs_of_every_kind_become_variants_to_look_at(system: Syst
     assert all(line.keys() == {"filename", "id", "status", "variants", "problem"} for line in ended.lines)
     for name, last in ended.last.items():
         assert (last["status"], last["problem"]) == ("READY", None), name
-        statuses = [line["status"] for line in ended.lines if line["filename"] == name]
+        lines = [line for line in ended.lines if line["filename"] == name]
+        counts = [len(line["variants"]) for line in lines]
+        assert counts == sorted(counts), name  # they appear one after the other
+        statuses = [status for status, _ in groupby(line["status"] for line in lines)]
         way = ["PENDING", "UPLOADED", "PROCESSING", "READY"]
         assert statuses == [status for status in way if status in statuses], name
         assert statuses[0] == "PENDING", name

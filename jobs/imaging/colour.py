@@ -5,10 +5,11 @@ import io
 from PIL import Image, ImageCms
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 _LEVELS = range(0, 256, 51)
 _PROBE = Image.new("RGB", (len(_LEVELS) ** 3, 1))
 _PROBE.putdata([(red, green, blue) for red in _LEVELS for green in _LEVELS for blue in _LEVELS])
-_WITH_ALPHA = {"RGBA": "RGB", "LA": "L", "PA": "RGB", "La": "L", "RGBa": "RGB"}
+_WITH_ALPHA = {"RGBA": "RGB", "LA": "L"}
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
@@ -42,16 +43,43 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """
     alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
     colours = image.convert(_WITH_ALPHA[image.mode]) if alpha else image
-    converted = (_by_profile(colours, profile) if profile else None) or colours.convert("RGB")
+    if colours.mode == "LAB":  # it says what its numbers mean
+        source: ImageCms.ImageCmsProfile | None = _LAB
+    else:
+        source = _opened(profile) if profile else None
+    converted = (_by_profile(colours, source) if source else None) or _as_rgb(colours)
     if alpha is None or alpha.getextrema() == (255, 255):
         return converted
     converted.putalpha(alpha)
     return converted
 
 
-def _by_profile(colours: Image.Image, profile: bytes) -> Image.Image | None:
+def on_paper(picture: Image.Image, colour: str) -> Image.Image:
+    """An `RGBA` picture as it looks on a ground of that colour."""
+    ground = Image.new("RGB", picture.size, colour)
+    ground.paste(picture, mask=picture.getchannel("A"))
+    return ground
+
+
+def is_rgb_profile(profile: bytes) -> bool:
+    """Whether it is an ICC profile, and one for red, green and blue."""
+    opened = _opened(profile)
+    return opened is not None and opened.profile.xcolor_space.strip() == "RGB"
+
+
+def _as_rgb(colours: Image.Image) -> Image.Image:
+    return colours if colours.mode == "RGB" else colours.convert("RGB")
+
+
+def _opened(profile: bytes) -> ImageCms.ImageCmsProfile | None:
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None  # broken
+
+
+def _by_profile(colours: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image | None:
+    try:
         transform = ImageCms.buildTransform(
             source,
             _SRGB,
@@ -64,7 +92,7 @@ def _by_profile(colours: Image.Image, profile: bytes) -> Image.Image | None:
             return colours
         return ImageCms.applyTransform(colours, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None  # broken, or made for other channels than the image has
+        return None  # made for other channels than the image has
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

@@ -1,8 +1,7 @@
 """Decode: open a file with the one decoder that its content names, and read as much as is needed."""
 
-import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +9,15 @@ from typing import NamedTuple
 from PIL import ExifTags, Image
 
 from jobs.errors import ProblemCode, Rejection
-from jobs.imaging.sniff import HEAD, SourceFormat, sniff
+from jobs.facts import Camera
+from jobs.formats import SourceFormat
+from jobs.imaging.exif import camera
+from jobs.imaging.sniff import HEAD, sniff
 from jobs.presets import Preset
+
+_DECODERS = {SourceFormat.HEIC: "HEIF"}  # where Pillow's name is another
+_MOVING = {SourceFormat.GIF, SourceFormat.WEBP, SourceFormat.PNG, SourceFormat.AVIF}
+_SWOLLEN = ("Decompressed data too large", "Too much memory used in text chunks")  # what Pillow says of it
 
 
 class Header(NamedTuple):
@@ -22,6 +28,7 @@ class Header(NamedTuple):
     height: int
     frame_count: int
     orientation: int  # EXIF's, 1 to 8
+    camera: Camera | None
 
     @property
     def sideways(self) -> bool:
@@ -53,19 +60,33 @@ def at_fault() -> Iterator[None]:
     except MemoryError:
         raise Rejection(ProblemCode.TOO_COSTLY, "Decoding it takes more memory than an image may.") from None
     except Exception as error:
+        if isinstance(error, ValueError) and any(words in str(error) for words in _SWOLLEN):
+            raise Rejection(ProblemCode.TOO_COSTLY, "Its metadata swell beyond what is read.") from None
         raise Rejection(
             ProblemCode.DAMAGED_IMAGE, "It begins like an image but cannot be decoded."
         ) from error
 
 
-def detect(path: Path) -> SourceFormat:
+@contextmanager
+def at_cost() -> Iterator[None]:
+    """Take what an encoder raises for what it mostly is: a picture too large for its limits.
+
+    Out of memory, the codecs raise what they like: MemoryError, OSError, RuntimeError, ValueError.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, RuntimeError, ValueError) as error:
+        raise Rejection(ProblemCode.TOO_COSTLY, "A variant of it is more than can be made here.") from error
+
+
+def detect(path: Path, accepted: Container[SourceFormat]) -> SourceFormat:
     """What the file is, by its content.
 
     Raises:
         Rejection: it is no image that is taken.
     """
     with path.open("rb") as file:
-        return sniff(file.read(HEAD))
+        return sniff(file.read(HEAD), accepted)
 
 
 def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Image:
@@ -77,7 +98,7 @@ def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Imag
     # To open a WebP is to allocate its canvas, so Pillow must know the limit; it lets twice as many pass.
     Image.MAX_IMAGE_PIXELS = (preset.max_pixels + 1) // 2
     with at_fault():
-        return Image.open(path, formats=[detected.value])
+        return Image.open(path, formats=[_DECODERS.get(detected, detected.name)])
 
 
 def admit(image: Image.Image, detected: SourceFormat, preset: Preset) -> None:
@@ -87,6 +108,11 @@ def admit(image: Image.Image, detected: SourceFormat, preset: Preset) -> None:
         Rejection: it has too many pixels or frames, or is broken.
     """
     pixels = image.width * image.height
+    if max(image.size) > preset.max_side:
+        raise Rejection(
+            ProblemCode.TOO_MANY_PIXELS,
+            f"Its longer side has {max(image.size)} pixels; at most {preset.max_side} are taken.",
+        )
     if pixels > preset.max_pixels:
         raise Rejection(
             ProblemCode.TOO_MANY_PIXELS, f"It has {pixels} pixels; at most {preset.max_pixels} are taken."
@@ -108,29 +134,53 @@ def inspect(image: Image.Image, detected: SourceFormat) -> Header:
         if detected is SourceFormat.PNG and "exif" not in image.info:
             image.load()  # it may stand behind the pixels: why limits are checked before
     frames = _frame_count(image, detected)
-    return Header(detected, image.width, image.height, frames, _orientation(image))
+    exif = _exif(image, detected)
+    turned = detected is SourceFormat.TIFF  # by its decoder
+    orientation = 1 if turned else _orientation(exif)
+    return Header(detected, image.width, image.height, frames, orientation, _camera(exif))
 
 
 def _frame_count(image: Image.Image, detected: SourceFormat) -> int:
-    # A JPEG with several pictures (MPO, gain maps) has one that counts: the first.
+    if detected not in _MOVING:
+        return 1  # several pictures in one file (MPO, gain maps, pages) are no frames: the first counts
     with at_fault():
-        return 1 if detected is SourceFormat.JPEG else int(getattr(image, "n_frames", 1))
+        frames = int(getattr(image, "n_frames", 1))
+        return frames - 1 if image.info.get("default_image") else frames
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF's; metadata that cannot be read does not make a picture that can be worthless."""
+def _exif(image: Image.Image, detected: SourceFormat) -> Image.Exif:
+    """Metadata that cannot be read do not make a picture that can be worthless."""
     exif = Image.Exif()
     try:
         with at_fault():
+            if detected is SourceFormat.TIFF:
+                return image.getexif()
             exif.load(image.info.get("exif", b""))
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            return exif
     except Rejection:
-        return 1
+        return Image.Exif()
+
+
+def _orientation(exif: Image.Exif) -> int:
+    orientation = _of_exif(exif, lambda known: known.get(ExifTags.Base.Orientation, 1))
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
-def decode(image: Image.Image, header: Header, width: int) -> None:
-    """Decode the first frame; a JPEG at the smallest of its scales that is still seen `width` pixels wide.
+def _camera(exif: Image.Exif) -> Camera | None:
+    found = _of_exif(exif, camera)
+    return found if isinstance(found, Camera) else None
+
+
+def _of_exif(exif: Image.Exif, ask: Callable[[Image.Exif], object]) -> object:
+    try:
+        with at_fault():
+            return ask(exif)
+    except Rejection:
+        return None
+
+
+def decode(image: Image.Image, header: Header, covering: tuple[int, int]) -> None:
+    """Decode the first frame; a JPEG at the smallest of its scales that is seen at least that large.
 
     Raises:
         Rejection: it is broken.
@@ -138,7 +188,7 @@ def decode(image: Image.Image, header: Header, width: int) -> None:
     with at_fault():
         if header.frame_count > 1:
             image.seek(0)
-        if header.format is SourceFormat.JPEG and width < header.seen[0]:
-            scale = width / header.seen[0]
-            image.draft(None, (math.ceil(header.width * scale), math.ceil(header.height * scale)))
+        if header.format is SourceFormat.JPEG:
+            # Limits were checked before: it changes what the image says of its size.
+            image.draft(None, covering[::-1] if header.sideways else covering)
         image.load()

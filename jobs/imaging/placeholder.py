@@ -5,6 +5,7 @@ import base64
 from fast_thumbhash import rgba_to_thumb_hash
 from PIL import Image
 
+from jobs.imaging.fingerprint import fingerprint
 from jobs.imaging.messages import PlaceholderMade
 
 _SIDE = 100  # pixels; the most that a thumbhash is made from
@@ -20,7 +21,9 @@ def placeholder(picture: Image.Image) -> PlaceholderMade:
     small = picture.resize((width, height), Image.Resampling.BOX).convert("RGBA")
     thumbhash = bytes(rgba_to_thumb_hash(small.width, small.height, small.tobytes()))
     return PlaceholderMade(
-        thumbhash=base64.b64encode(thumbhash).decode(), dominant_color=dominant_color(small)
+        thumbhash=base64.b64encode(thumbhash).decode(),
+        dominant_color=dominant_color(small),
+        perceptual_hash=fingerprint(picture),
     )
 
 

@@ -1,53 +1,86 @@
-"""Sizes: which renditions to make, and how each comes from the next larger one."""
+"""Sizes: which renditions to make of a picture, and how large each is."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from PIL import Image
+from jobs.formats import AutoFormat, VariantFormat
+from jobs.presets import MAX_SIDE, Fit, VariantSpec
 
-from jobs.presets import VariantSpec
+Size = tuple[int, int]
 
-_LONGEST_SIDE = 16_383  # pixels; what a WebP can have
+# What a pixel costs to encode, in pixels of WebP; measured on photos, at the efforts that `encode` chooses.
+_COST = {VariantFormat.JPEG: 0.3, VariantFormat.WEBP: 1.0, VariantFormat.AVIF: 1.6, VariantFormat.PNG: 3.0}
 
 
 class Rendition(NamedTuple):
-    """A variant to make, in pixels as it is seen."""
+    """A variant to make. Sizes are in pixels, as the picture is seen.
+
+    The whole picture is brought to the size `whole`; what of it fits into `size` is shown there.
+    """
 
     spec: VariantSpec
-    width: int
-    height: int
+    format: VariantFormat
+    whole: Size
+    size: Size
+
+    @property
+    def cost(self) -> float:
+        """How long encoding it takes, compared with others."""
+        return self.size[0] * self.size[1] * _COST[self.format]
 
 
-def plan(specs: Sequence[VariantSpec], seen: tuple[int, int]) -> list[Rendition]:
-    """The renditions of a picture `seen` that large, the smallest first.
+def plan(specs: Sequence[VariantSpec], seen: Size, *, see_through: bool) -> list[Rendition]:
+    """The renditions of a picture `seen` that large, the cheapest first.
 
-    None is larger than the picture: a spec that would be gets the picture's own size, and is left out where
-    it would only repeat another.
+    None shows more pixels than the picture has: a spec that would gets the picture's own size, and is left
+    out where it would only repeat another.
+
+    Args:
+        see_through: whether anything of the picture can be seen through.
     """
-    width, height = seen
-    fit = min(1.0, _LONGEST_SIDE / max(seen))
     renditions: list[Rendition] = []
     made: set[object] = set()
-    for spec in sorted(specs, key=lambda spec: spec.width):
-        scale = min(spec.width / width, fit)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        look = size, spec.format, spec.quality, spec.effort
-        if look not in made:
-            made.add(look)
-            renditions.append(Rendition(spec, *size))
-    return renditions
+    for spec in sorted(specs, key=lambda spec: (spec.width or 0, spec.height or 0)):
+        whole, size = _fitted(spec, seen)
+        for format_ in spec.formats:
+            chosen = _universal(spec, see_through) if isinstance(format_, AutoFormat) else format_
+            key = (whole, size, chosen, spec.fit, spec.focus, spec.quality, spec.effort, spec.background)
+            if key not in made:
+                made.add(key)
+                renditions.append(Rendition(spec, chosen, whole, size))
+    return sorted(renditions, key=lambda rendition: rendition.cost)
 
 
-def shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The image at `size`, in pixels; itself if that is its size."""
-    if image.size == size:
-        return image
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+def extremes(specs: Sequence[VariantSpec], seen: Size) -> tuple[Size, Size]:
+    """The smallest and the largest size to which the whole picture is brought."""
+    sizes = sorted((_fitted(spec, seen)[0] for spec in specs), key=lambda size: size[0] * size[1])
+    return sizes[0], sizes[-1]
 
 
-def chain(top: Image.Image, renditions: Sequence[Rendition]) -> list[Image.Image]:
-    """A picture for each rendition, in their order; each is shrunk from the next larger."""
-    pictures: list[Image.Image] = []
-    for rendition in reversed(renditions):
-        pictures.append(shrink(pictures[-1] if pictures else top, (rendition.width, rendition.height)))
-    return pictures[::-1]
+def _universal(spec: VariantSpec, see_through: bool) -> VariantFormat:
+    clear = spec.background is None and (see_through or spec.fit is Fit.CONTAIN)
+    return VariantFormat.PNG if clear else VariantFormat.JPEG
+
+
+def _fitted(spec: VariantSpec, seen: Size) -> tuple[Size, Size]:
+    """The size of the whole picture, and that of what is shown."""
+    width, height = seen
+    room = (spec.width or width) / width, (spec.height or height) / height
+    possible = min(1.0, MAX_SIDE / max(seen))
+    match spec.fit:
+        case Fit.INSIDE:
+            whole = _scaled(seen, min(*room, possible))
+            return whole, whole
+        case Fit.COVER:
+            # A picture that cannot fill it is cut to its shape, as large as it is.
+            box = (spec.width or 1, spec.height or 1)
+            box = _scaled(box, min(1.0, possible / max(room)))
+            scale = max(box[0] / width, box[1] / height)
+            whole = _scaled(seen, scale)
+            return (max(whole[0], box[0]), max(whole[1], box[1])), box
+        case Fit.CONTAIN:
+            return _scaled(seen, min(*room, possible)), (spec.width or 1, spec.height or 1)
+
+
+def _scaled(size: Size, scale: float) -> Size:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -5,6 +5,8 @@ import struct
 D50 = (0.9642, 1.0, 0.8249)
 # The primaries of Display P3 as XYZ, adapted to D50.
 P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
+# Those of Adobe RGB (1998).
+ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 
 
 def rgb_profile(primaries: tuple[tuple[float, float, float], ...] = P3, gamma: float = 2.2) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pickle
 import select
 import signal
 import subprocess
@@ -10,7 +11,9 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
-from jobs.imaging.messages import ANSWER, Finished, Inspected, Message, Refused, RenditionMade, Task
+from jobs.formats import EVERYDAY
+from jobs.imaging.messages import Answer, Finished, Hindered, Inspected, Refused, RenditionMade, Task
+from jobs.imaging.pool import ANSWER
 from jobs.presets import DEFAULT_PRESET
 from tests.imaging import samples
 
@@ -44,13 +47,11 @@ async def _serve(
 def _task(folder: Path, name: str, source: bytes) -> bytes:
     path = folder / name
     path.write_bytes(source)
-    return (
-        Task(source=path, preset=DEFAULT_PRESET, out=folder, cpu_seconds=60).model_dump_json().encode()
-        + b"\n"
-    )
+    task = Task(source=path, preset=DEFAULT_PRESET, accepted=EVERYDAY, out=folder, cpu_seconds=60)
+    return pickle.dumps(task)
 
 
-def _answers(out: bytes) -> list[Message | Refused]:
+def _answers(out: bytes) -> list[Answer]:
     return [ANSWER.validate_json(line) for line in out.splitlines()]
 
 
@@ -79,8 +80,9 @@ async def test_nothing_but_messages_is_written(tmp_path: Path) -> None:
 
 async def test_a_fault_of_ours_ends_the_child(tmp_path: Path) -> None:
     """A source that is not there is nobody's image: no verdict is given, and the reason is told."""
-    gone = Task(source=tmp_path / "nothing", preset=DEFAULT_PRESET, out=tmp_path, cpu_seconds=60)
-    code, out, err = await _serve(gone.model_dump_json().encode() + b"\n")
+    path = tmp_path / "nothing"
+    gone = Task(source=path, preset=DEFAULT_PRESET, accepted=EVERYDAY, out=tmp_path, cpu_seconds=60)
+    code, out, err = await _serve(pickle.dumps(gone))
     assert code != 0
     assert out == b""
     assert b"FileNotFoundError" in err
@@ -118,3 +120,21 @@ def test_a_child_dies_with_its_parent() -> None:
             assert ready == [child]
         finally:
             os.close(child)
+
+
+async def test_a_full_disk_is_not_the_files_fault(tmp_path: Path) -> None:
+    """It is told, and the next task is done."""
+    good = tmp_path / "good"
+    good.mkdir()
+    nowhere = Task(
+        source=good / "source",
+        preset=DEFAULT_PRESET,
+        accepted=EVERYDAY,
+        out=tmp_path / "gone",
+        cpu_seconds=60,
+    )
+    task = _task(good, "source", samples.source())
+    code, out, _ = await _serve(pickle.dumps(nowhere) + task)
+    assert code == 0
+    ends = [answer for answer in _answers(out) if isinstance(answer, Finished | Refused | Hindered)]
+    assert [end.kind for end in ends] == ["hindered", "finished"]

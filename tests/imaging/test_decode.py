@@ -1,14 +1,15 @@
 """Headers are read and judged before pixels are decoded."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from jobs.errors import ProblemCode, Rejection
+from jobs.formats import EVERYDAY, SourceFormat
 from jobs.imaging.decode import decode, detect, inspect, open_image
-from jobs.imaging.sniff import SourceFormat
 from jobs.presets import Preset
 from tests.imaging import samples
 from tests.imaging.conftest import ONE, Develop
@@ -24,8 +25,8 @@ def _refusal(developed: Develop, source: bytes, preset: Preset = ONE) -> Problem
 def test_too_many_pixels_are_refused(developed: Develop, format_: str) -> None:
     """One more than the preset allows is too many; as many as it allows are not."""
     source = samples.source(format_, 96, 64)
-    assert developed(source, ONE.model_copy(update={"max_pixels": 96 * 64})).inspected.width == 96
-    refused = _refusal(developed, source, ONE.model_copy(update={"max_pixels": 96 * 64 - 1}))
+    assert developed(source, replace(ONE, max_pixels=96 * 64)).inspected.width == 96
+    refused = _refusal(developed, source, replace(ONE, max_pixels=96 * 64 - 1))
     assert refused is ProblemCode.TOO_MANY_PIXELS
 
 
@@ -39,8 +40,8 @@ def test_too_many_pixels_are_refused_from_the_header_alone(developed: Develop) -
 def test_too_many_frames_are_refused(developed: Develop, format_: str) -> None:
     """The limit on frames is the preset's."""
     source = samples.animation(format_, frames=4)
-    assert developed(source, ONE.model_copy(update={"max_frames": 4})).inspected.frame_count == 4
-    assert _refusal(developed, source, ONE.model_copy(update={"max_frames": 3})) is ProblemCode.TOO_COSTLY
+    assert developed(source, replace(ONE, max_frames=4)).inspected.frame_count == 4
+    assert _refusal(developed, source, replace(ONE, max_frames=3)) is ProblemCode.TOO_COSTLY
 
 
 @pytest.mark.parametrize("format_", samples.FORMATS)
@@ -57,14 +58,14 @@ def test_text_is_no_image_whatever_its_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("this is text")
     with pytest.raises(Rejection) as refused:
-        detect(path)
+        detect(path, EVERYDAY)
     assert refused.value.code is ProblemCode.NOT_AN_IMAGE
 
 
 def test_what_the_disk_did_is_not_the_files_fault(tmp_path: Path) -> None:
     """A source that is not there is no damaged image."""
     with pytest.raises(FileNotFoundError):
-        detect(tmp_path / "nothing")
+        detect(tmp_path / "nothing", EVERYDAY)
 
 
 def test_a_broken_exif_does_not_break_the_picture(developed: Develop) -> None:
@@ -103,7 +104,7 @@ def test_a_jpeg_is_decoded_at_the_smallest_scale_that_covers(
     path = tmp_path / "source"
     path.write_bytes(samples.source("jpeg", 800, 400))
     with open_image(path, SourceFormat.JPEG, ONE) as image:
-        decode(image, inspect(image, SourceFormat.JPEG), width)
+        decode(image, inspect(image, SourceFormat.JPEG), (width, width // 2))
         assert image.width == decoded
 
 
@@ -114,7 +115,7 @@ def test_the_scale_follows_the_side_that_is_seen_as_width(tmp_path: Path) -> Non
     exif[0x0112] = 6
     path.write_bytes(samples.saved(samples.picture(800, 400), "jpeg", exif=exif.tobytes()))
     with open_image(path, SourceFormat.JPEG, ONE) as image:
-        decode(image, inspect(image, SourceFormat.JPEG), 100)
+        decode(image, inspect(image, SourceFormat.JPEG), (100, 200))
         assert image.size == (200, 100)
 
 

@@ -1,16 +1,23 @@
 """From a file to its variants."""
 
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from PIL import Image
 
 from jobs.errors import ProblemCode, Rejection
+from jobs.facts import NoteCode
+from jobs.formats import EVERYDAY, SourceFormat, VariantFormat
 from jobs.imaging.messages import RenditionMade
 from jobs.imaging.pipeline import develop
-from jobs.presets import DEFAULT_PRESET
+from jobs.imaging.pool import DevelopingPool
+from jobs.presets import DEFAULT_PRESET, Fit, Kept, Preset, VariantSpec
 from tests.imaging import samples
-from tests.imaging.conftest import Develop
+from tests.imaging.conftest import ONE, Develop, address_space
+from tests.imaging.profiles import grey_profile, odd_cmyk_profile, rgb_profile
 
 
 def _corners(image: Image.Image) -> list[tuple[int, ...]]:
@@ -67,7 +74,6 @@ def test_variants_come_from_the_smallest_to_the_largest(developed: Develop) -> N
         ("w1280", 1000, 500),
     ]
     for rendition in made.renditions:
-        assert rendition.path.stat().st_size == rendition.byte_size
         with Image.open(rendition.path) as image:
             assert image.format == "WEBP"
             assert image.size == (rendition.width, rendition.height)
@@ -77,10 +83,9 @@ def test_a_file_is_complete_when_it_is_told_of(tmp_path: Path) -> None:
     """Whoever hears of it may read it."""
     path = tmp_path / "source"
     path.write_bytes(samples.source("png", 1000, 500))
-    for message in develop(path, DEFAULT_PRESET, tmp_path):
+    for message in develop(path, DEFAULT_PRESET, EVERYDAY, tmp_path):
         if isinstance(message, RenditionMade):
-            assert message.path.parent == tmp_path
-            with Image.open(message.path) as image:
+            with Image.open(tmp_path / message.filename) as image:
                 image.load()
 
 
@@ -98,25 +103,91 @@ def test_a_tower_is_developed(developed: Develop) -> None:
 
 
 @pytest.mark.parametrize("format_", ["jpeg", "png", "webp", "avif"])
-def test_metadata_stays_behind(developed: Develop, format_: str) -> None:
-    """Nobody learns from a variant where it was taken."""
+@pytest.mark.parametrize("width", [4096, 32])
+def test_metadata_stays_behind(developed: Develop, format_: str, width: int) -> None:
+    """Nobody learns from a variant where it was taken, whatever its encoding, made smaller or not."""
     source = samples.located(format_)
-    made = developed(source, DEFAULT_PRESET)
+    made = developed(source, in_every_format(width))
+    assert len(made.renditions) == len(VariantFormat)
     for rendition in made.renditions:
         content = rendition.path.read_bytes()
         assert not any(
-            chunk in content for chunk in (b"EXIF", b"Exif", b"XMP ", b"ICCP", b"camera", b"adobe")
+            chunk in content for chunk in (b"EXIF", b"Exif\0", b"XMP ", b"ICCP", b"camera", b"adobe", b"GPS")
         )
         with Image.open(rendition.path) as image:
             assert not image.getexif()
-            assert not {"exif", "xmp", "icc_profile"} & set(image.info)
+            assert not {"exif", "xmp", "icc_profile", "comment"} & set(image.info)
+
+
+def in_every_format(width: int, *keep: Kept) -> Preset:
+    """One size, in every encoding there is."""
+    spec = VariantSpec(name="a", width=width, format=tuple(VariantFormat), quality=95)
+    return Preset(variants=(spec,), keep=keep)
+
+
+@pytest.mark.parametrize("width", [4096, 32])
+def test_a_profile_is_kept_where_it_is_asked_for(developed: Develop, width: int) -> None:
+    """The numbers are the source's own then, and the profile says what they mean."""
+    icc = rgb_profile()
+    made = developed(samples.flat((200, 120, 80), icc_profile=icc), in_every_format(width, Kept.ICC))
+    for rendition in made.renditions:
+        image = made.opened(rendition.path.name)
+        assert image.info["icc_profile"] == icc
+        assert "exif" not in image.info
+        color = image.convert("RGB").getpixel((16, 16))
+        assert isinstance(color, tuple)
+        assert all(abs(a - b) < 6 for a, b in zip(color, (200, 120, 80), strict=True))
+
+
+def test_xmp_is_kept_where_it_is_asked_for(developed: Develop) -> None:
+    """In every encoding; EXIF, with its place, never is."""
+    made = developed(samples.located(), in_every_format(4096, Kept.XMP))
+    for rendition in made.renditions:
+        content = rendition.path.read_bytes()
+        assert b"adobe:ns:meta" in content
+        assert b"A camera of the tests" not in content
+
+
+@pytest.mark.parametrize("format_", ["tiff", "bmp", "heif"])
+def test_some_formats_are_developed_where_a_setting_says_so(developed: Develop, format_: str) -> None:
+    """As faithfully as the others."""
+    pillow_heif.register_heif_opener()
+    source = samples.saved(samples.picture(), format_)
+    made = developed(source, accepted=tuple(SourceFormat))
+    assert made.inspected.content_type == f"image/{format_.replace('heif', 'heic')}"
+    assert made.largest.size == (96, 64)
+    assert _are_the_corners(made.largest, within=40)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_", ["tiff", "heif"])
+def test_their_orientations_are_applied_too(developed: Develop, orientation: int, format_: str) -> None:
+    """Once, though their decoders turn them already."""
+    pillow_heif.register_heif_opener()
+    made = developed(samples.oriented(orientation, format_), accepted=tuple(SourceFormat))
+    assert (made.inspected.width, made.inspected.height) == (96, 64)
+    assert _are_the_corners(made.largest, within=60)
+
+
+def test_the_first_page_of_several_is_developed(developed: Develop) -> None:
+    """Pages are no frames."""
+    second = Image.new("RGB", (96, 64), "black")
+    source = samples.saved(samples.picture(), "tiff", save_all=True, append_images=[second])
+    made = developed(source, accepted=(SourceFormat.TIFF,))
+    assert (made.inspected.frame_count, made.inspected.notes) == (1, ())
+    assert _are_the_corners(made.largest)
 
 
 @pytest.mark.parametrize("format_", ["gif", "webp", "png", "avif"])
-def test_an_animation_is_represented_by_its_first_frame(developed: Develop, format_: str) -> None:
-    """And its frames are counted."""
-    made = developed(samples.animation(format_))
+@pytest.mark.parametrize("limits", [{"animated": False}, {"max_animated_pixels": 2 * 3 * 64 * 64 - 1}])
+def test_an_animation_beyond_its_budget_is_represented_by_its_first_frame(
+    developed: Develop, format_: str, limits: dict[str, int]
+) -> None:
+    """Its frames are counted, and a note tells."""
+    made = developed(samples.animation(format_), replace(ONE, **limits))  # type: ignore[arg-type]
     assert made.inspected.frame_count == 3
+    assert [note.code for note in made.inspected.notes] == [NoteCode.FIRST_FRAME_ONLY]
+    assert getattr(made.largest, "n_frames", 1) == 1
     color = made.largest.convert("RGB").getpixel((32, 32))
     assert isinstance(color, tuple)
     assert all(abs(a - b) < 6 for a, b in zip(color, samples.RED, strict=True))
@@ -136,3 +207,35 @@ def test_an_image_of_another_type_is_refused(developed: Develop) -> None:
     with pytest.raises(Rejection) as refused:
         developed(samples.flat("red", format_="tiff"))
     assert refused.value.code is ProblemCode.UNSUPPORTED_TYPE
+
+
+@pytest.mark.parametrize(
+    "icc", [b"no profile at all", grey_profile(), odd_cmyk_profile(), rgb_profile() + bytes(300 * 1024)]
+)
+def test_only_a_profile_is_kept_as_one(developed: Develop, icc: bytes) -> None:
+    """Neither what is none, nor one for other colours, nor a large one."""
+    made = developed(samples.flat((200, 120, 80), icc_profile=icc), in_every_format(32, Kept.ICC))
+    for rendition in made.renditions:
+        assert "icc_profile" not in made.opened(rendition.path.name).info
+
+
+def test_too_much_xmp_is_not_kept(developed: Develop) -> None:
+    """No more than every encoding can hold."""
+    source = samples.saved(samples.picture(), "webp", xmp=b"x" * 70_000)
+    made = developed(source, in_every_format(32, Kept.XMP))
+    assert all(rendition.path.stat().st_size < 10_000 for rendition in made.renditions)
+
+
+async def test_what_cannot_be_encoded_is_too_costly(tmp_path: Path) -> None:
+    """Not our fault, and not tried again."""
+    box = {"width": 5_000, "height": 5_000, "fit": Fit.CONTAIN}
+    spec = VariantSpec(name="a", **box)  # type: ignore[arg-type]
+    path = tmp_path / "source"
+    path.write_bytes(samples.source("png"))
+    async with DevelopingPool(1, cpu_seconds=20, wall_seconds=60, memory=address_space() + 2**26) as pool:
+        before = pool.pids
+        with pytest.raises(Rejection) as error:
+            async with aclosing(pool.develop(path, Preset(variants=(spec,)), tmp_path)) as messages:
+                [message async for message in messages]
+        assert error.value.code is ProblemCode.TOO_COSTLY
+        assert pool.pids == before
