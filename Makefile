@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 READY := $(VENV)/.ready
+BENCH := $(VENV)/.bench
 ARGS ?=
 # Trust whom this machine trusts, a company's proxy among them.
 export UV_SYSTEM_CERTS := true
@@ -23,7 +24,7 @@ check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## the timings, as medians of one run
+bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine" or ARGS="imaging" for a part
 	$(BIN)/python -m tests.bench $(ARGS)
 
 format: $(READY)
@@ -41,12 +42,25 @@ $(READY): lock/uv.txt lock/dev.txt lock/ministack.txt pyproject.toml
 	$(UV) pip sync --quiet --compile-bytecode --python $(VENV)/ministack/bin/python --require-hashes lock/ministack.txt
 	touch $@
 
+# What imaging is compared with, each in an environment of its own. Without npm, sharp is left out.
+$(BENCH): $(READY) lock/bench.txt lock/thumbor.txt tests/bench/imaging/sharp/package-lock.json
+	for name in bench thumbor; do \
+	  test -x $(VENV)/$$name/bin/python || $(UV) venv --quiet --python $(BIN)/python $(VENV)/$$name && \
+	  $(UV) pip sync --quiet --python $(VENV)/$$name/bin/python --require-hashes lock/$$name.txt || exit 1; \
+	done
+	mkdir -p $(VENV)/sharp
+	cp tests/bench/imaging/sharp/package*.json $(VENV)/sharp
+	! command -v npm >/dev/null || npm ci --silent --prefix $(VENV)/sharp
+	touch $@
+
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 lock: $(READY)  ## resolve the locks anew
 	$(LOCK) pyproject.toml -o lock/runtime.txt
 	$(LOCK) pyproject.toml --extra embedded --group dev -c lock/runtime.txt -o lock/dev.txt
 	$(LOCK) lock/ministack.in -o lock/ministack.txt
 	$(LOCK) lock/uv.in -o lock/uv.txt
+	$(LOCK) lock/bench.in -o lock/bench.txt
+	$(LOCK) lock/thumbor.in -o lock/thumbor.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,10 +1,17 @@
-"""`make bench`: every benchmark, one table each."""
+"""`make bench`: every benchmark, or those named: `make bench ARGS="spine"`, `ARGS="imaging"`."""
 
 import asyncio
 import os
-
-from tests.bench.spine import main
+import sys
 
 if __name__ == "__main__":
     os.environ.setdefault("DARKROOM_LOG_LEVEL", "warning")
-    asyncio.run(main())
+    from tests.bench import spine
+    from tests.bench.imaging import cores, table
+
+    chosen = sys.argv[1:] or ["spine", "imaging"]
+    if "spine" in chosen:
+        asyncio.run(spine.main())
+    if "imaging" in chosen:
+        table.main()
+        asyncio.run(cores.main())

@@ -1,0 +1,1 @@
+"""What developing costs, beside other ways to make the same variants."""
