@@ -1,10 +1,14 @@
 """What is written down is what the code does."""
 
 import re
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import yaml
+from pydantic import TypeAdapter
 
+from jobs.presets import Preset
 from jobs.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -31,3 +35,14 @@ def test_compose_sets_only_settings_that_exist() -> None:
         names = {name.removeprefix(PREFIX).lower() for name in compose["services"][service]["environment"]}
         assert names <= set(Settings.model_fields)
         assert names >= {name for name, field in Settings.model_fields.items() if field.is_required()}
+
+
+def test_the_presets_of_the_readme_are_presets() -> None:
+    """Whoever pastes them gets what they say; and every limit in its table exists."""
+    readme = (ROOT / "README.md").read_text()
+    example = readme.split("```toml\n")[1].split("```")[0]
+    presets = TypeAdapter(dict[str, Preset]).validate_python(tomllib.loads(example))
+    assert [spec.name for spec in presets["avatar"].variants] == ["small", "large"]
+    table = readme.split("| Of a preset |")[1].split("\n\n")[0].splitlines()[2:]
+    named = {name for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert named == {field.name for field in fields(Preset)} - {"variants"}

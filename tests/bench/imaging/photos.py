@@ -10,7 +10,9 @@ import random
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageDraw
+from PIL import ExifTags, Image, ImageChops, ImageDraw
+
+from tests.imaging.profiles import rgb_profile
 
 _NOISE = 3  # standard deviation in levels of 255
 _OCTAVES = ((64, 20), (16, 10), (6, 5), (3, 3))  # size in pixels, strength in levels
@@ -62,6 +64,13 @@ def write_inputs(folder: Path) -> dict[str, Path]:
         ("24 MP JPEG", (6000, 4000)),
     ):
         write(name, "jpg", photo(*size), format="JPEG", quality=92)
+    large = photo(4000, 3000, seed=2)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    p3 = {"exif": exif.tobytes(), "icc_profile": rgb_profile()}
+    write("12 MP JPEG, turned, P3", "jpg", large, format="JPEG", quality=92, **p3)
+    write("12 MP AVIF", "avif", large, format="AVIF", quality=80, speed=9)
+    write("12 MP PNG", "png", large, format="PNG", compress_level=3)
     picture = photo(2400, 1600)
     picture.putalpha(Image.radial_gradient("L").resize(picture.size).point(lambda level: 255 - level))
     write("4 MP PNG, alpha", "png", picture, format="PNG", compress_level=3)
