@@ -16,6 +16,7 @@ from jobs.imaging.sniff import HEAD, sniff
 from jobs.presets import Preset
 
 _DECODERS = {SourceFormat.HEIC: "HEIF"}  # where Pillow's name is another
+_GREY_STEPS = {"L;2": 85, "L;4": 17}  # between two levels of grey, by how a PNG codes them
 _MOVING = {SourceFormat.GIF, SourceFormat.WEBP, SourceFormat.PNG, SourceFormat.AVIF}
 _SWOLLEN = ("Decompressed data too large", "Too much memory used in text chunks")  # what Pillow says of it
 
@@ -98,7 +99,20 @@ def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Imag
     # To open a WebP is to allocate its canvas, so Pillow must know the limit; it lets twice as many pass.
     Image.MAX_IMAGE_PIXELS = (preset.max_pixels + 1) // 2
     with at_fault():
-        return Image.open(path, formats=[_DECODERS.get(detected, detected.name)])
+        image = Image.open(path, formats=[_DECODERS.get(detected, detected.name)])
+        _scale_key(image)
+        return image
+
+
+def _scale_key(image: Image.Image) -> None:
+    """Give the colour that stands for clear as many bits as Pillow gives the pixels of a PNG: eight."""
+    key = image.info.get("transparency")
+    tiles = getattr(image, "tile", None)
+    coded = tiles[0].args if tiles else None
+    if isinstance(key, int) and coded in _GREY_STEPS:
+        image.info["transparency"] = key * _GREY_STEPS[coded]
+    elif isinstance(key, tuple) and coded == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def admit(image: Image.Image, detected: SourceFormat, preset: Preset) -> None:

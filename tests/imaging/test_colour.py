@@ -1,5 +1,8 @@
 """Colors come out as they were meant."""
 
+import struct
+import zlib
+
 import pytest
 from PIL import Image, ImageCms
 
@@ -132,3 +135,25 @@ def test_alpha_is_kept(developed: Develop, source: bytes) -> None:
 def test_a_color_may_stand_for_clear(developed: Develop, source: bytes) -> None:
     """PNGs without alpha can name a color that is not seen."""
     assert developed(source).largest.getchannel("A").getextrema() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour_type", "pixels", "key"),
+    [
+        (2, 0, b"\x00\xff", b"\0\x03"),
+        (4, 0, b"\x00\x00\xff\xff", b"\0\x0f"),
+        (8, 0, b"\0" * 4 + b"\x09" * 4, b"\0\x09"),
+        (16, 2, bytes(24) + b"\x80\0\0\0\0\0" * 4, b"\x80\0\0\0\0\0"),
+    ],
+    ids=["grey, 2 bits", "grey, 4 bits", "grey, 8 bits", "RGB, 16 bits"],
+)
+def test_a_color_stands_for_clear_at_any_depth(
+    developed: Develop, depth: int, colour_type: int, pixels: bytes, key: bytes
+) -> None:
+    """It is written with as many bits as the pixels; here those of the right half have it."""
+    header = struct.pack(">IIBBBBB", 8, 8, depth, colour_type, 0, 0, 0)
+    rows = zlib.compress((b"\0" + pixels) * 8)
+    source = samples.png_of((b"IHDR", header), (b"tRNS", key), (b"IDAT", rows), (b"IEND", b""))
+    alpha = developed(source).largest.getchannel("A")
+    halves = [alpha.crop((left, 0, left + 4, 8)).getextrema() for left in (0, 4)]
+    assert halves == [(255, 255), (0, 0)]
