@@ -17,8 +17,8 @@ def recipe(source: Path, out: Path) -> None:
             whole = ImageOps.exif_transpose(image)
             frames = [whole.convert("RGBA" if whole.has_transparency_data else "RGB")]
         for width in WIDTHS:
-            width_ = min(width, image.width)
-            size = width_, round(image.height * width_ / image.width)
+            width_ = min(width, frames[0].width)
+            size = width_, round(frames[0].height * width_ / frames[0].width)
             first, *others = (frame.resize(size, Image.Resampling.LANCZOS) for frame in frames)
             moving: dict[str, Any] = (
                 {"save_all": True, "append_images": others, "duration": 80, "loop": 0} if others else {}
