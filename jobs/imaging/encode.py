@@ -3,12 +3,12 @@
 Encoding is most of the work, so what its parameters cost was measured: on photos of 12 megapixels at the
 widths 320 to 1920, in processor time and likeness (SSIM to a Lanczos reduction of the whole photo).
 
-- WebP 80: method 4 takes 2.2 times as long as 2, for 3 to 5 % fewer bytes and 0.004 more likeness; 3 costs
+- WebP 80: method 4 takes 2.2 times as long as 2, for 3 to 6 % fewer bytes and 0.004 more likeness; 3 costs
   what 4 does. Up to 640 by 640 pixels, where it costs least and thumbnails are looked at most, it is 4.
-- AVIF 65 at speed 9 takes 1.4 times as long as WebP at method 2, for as many bytes; speed 8 takes four times
-  as long, for a tenth fewer.
+- AVIF 65 at speed 9 takes 1.4 to 1.9 times as long as WebP at method 2, for 4 % fewer bytes; speed 8 takes
+  3.5 times as long as 9, for 3 % fewer.
 - JPEG: progressive with its own tables, 5 % fewer bytes for a few milliseconds.
-- PNG: level 4 takes half as long as 6, for 3 % more bytes.
+- PNG: level 4 takes half as long as 6, for as many bytes.
 
 `make bench` prints what of it can be seen on the default preset.
 """

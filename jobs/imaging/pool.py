@@ -5,8 +5,8 @@ still works, so that storing overlaps encoding; and because a child that is exec
 holds none of the parent's secrets and sockets.
 
 A child works on one thread, and there is one for each core. Threads within a child would make one image
-ready sooner on an idle machine (two took 0.62 of the time for the encodes of 12 megapixels), but two children
-already do 1.9 times the work of one, and a file that hurts then hurts one image, not two. Each takes 25 MB
+ready sooner on an idle machine, but two children already do 1.97 times the work of one on two cores
+(`make bench`), and a file that hurts then hurts one image, not two. Each takes 25 MB
 at rest, and less than 80 MB at the peak of a JPEG of 24 megapixels (`make bench`); beyond its limit of
 address space it is refused more, and its file is too costly.
 """

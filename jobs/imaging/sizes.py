@@ -8,7 +8,7 @@ from jobs.presets import MAX_SIDE, Fit, VariantSpec
 
 Size = tuple[int, int]
 
-# What a pixel costs to encode, in pixels of WebP; measured on photos, at the efforts that `encode` chooses.
+# What a pixel costs to encode, in pixels of WebP: roughly, by the figures of `encode`.
 _COST = {VariantFormat.JPEG: 0.3, VariantFormat.WEBP: 1.0, VariantFormat.AVIF: 1.6, VariantFormat.PNG: 3.0}
 
 
