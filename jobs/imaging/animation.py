@@ -1,20 +1,85 @@
 """Animation: the frames of a moving picture, one after the other in the memory of one."""
 
-from collections.abc import Callable
+import mmap
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
 
 from PIL import Image
 
 from jobs.formats import SourceFormat
-from jobs.imaging.decode import at_fault
+from jobs.imaging import apng, gif
+from jobs.imaging.colour import to_eight_bits
+from jobs.imaging.decode import at_fault, open_still
+from jobs.imaging.patches import Patch, compose, leave_gaps
 
-_HASTY = 10  # milliseconds; browsers show a GIF's frames of at most that for a tenth of a second
+_HASTY = 10  # milliseconds; browsers show frames of at most that for a tenth of a second
 _AS_BROWSERS_DO = 100
 _LONGEST = 2**24 - 1  # milliseconds, of a frame of a WebP
+_LONGEST_IN_ALL = 2**31 - 1  # milliseconds, to what encoders count
 _MOST_TIMES = 2**16 - 1  # that a WebP can be told to be shown
+_MOVING = {SourceFormat.GIF, SourceFormat.WEBP, SourceFormat.PNG, SourceFormat.AVIF}
+_GREY = {"1", "L", "LA", "I", "I;16"}
+
+
+def patches(path: Path, format_: SourceFormat) -> Iterator[Patch]:
+    """What each frame of a file paints; nothing of a file whose frames are whole pictures, or which has none.
+
+    Any exception means that the file is broken.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if format_ is SourceFormat.GIF:
+            yield from gif.patches(data)
+        elif format_ is SourceFormat.PNG and apng.is_animated(data):
+            yield from apng.patches(data)
+
+
+def frame_count(image: Image.Image, path: Path, format_: SourceFormat, most: int) -> int:
+    """How many frames an opened file has; counted up to one beyond `most`.
+
+    Several pictures in one file (MPO, gain maps, pages) are no frames: the first counts.
+
+    Raises:
+        Rejection: it is broken.
+    """
+    if format_ not in _MOVING:
+        return 1
+    with at_fault():
+        painted = sum(1 for _ in islice(patches(path, format_), most + 1))
+        return painted or int(getattr(image, "n_frames", 1))
+
+
+def pictures(image: Image.Image, path: Path, format_: SourceFormat) -> Iterator[tuple[Image.Image, float]]:
+    """Each frame of an opened file as it is seen, and for how many milliseconds.
+
+    A picture is good until the next is asked for. Any exception means that the file is broken.
+    """
+    if next(patches(path, format_), None):
+        yield from _composed(image, path, format_)
+        return
+    for frame in range(getattr(image, "n_frames", 1)):
+        image.seek(frame)
+        image.load()
+        yield image, image.info.get("duration", 0)
+
+
+def _composed(image: Image.Image, path: Path, format_: SourceFormat) -> Iterator[tuple[Image.Image, float]]:
+    mode = "L" if format_ is SourceFormat.PNG and image.mode in _GREY else "RGB"
+    if leave_gaps(patches(path, format_), image.size):
+        mode += "A"
+
+    def opened(file: bytes) -> Image.Image:
+        with open_still(BytesIO(file), format_) as still:
+            still.load()
+            return to_eight_bits(still)
+
+    for picture, patch in compose(patches(path, format_), image.size, mode, opened):
+        yield picture, patch.milliseconds
 
 
 class Frames(Image.Image):
-    """The frames of `source` as `developed` makes them.
+    """`count` frames as `developed` makes them of `pictures`.
 
     Pillow's encoders ask an image for one frame after the other; this one makes each when it is asked
     for, and forgets the one before. `durations` has the milliseconds of each frame made so far.
@@ -22,18 +87,15 @@ class Frames(Image.Image):
 
     def __init__(
         self,
-        source: Image.Image,
-        format_: SourceFormat,
+        pictures: Iterator[tuple[Image.Image, float]],
+        count: int,
         developed: Callable[[Image.Image], Image.Image],
     ) -> None:
         super().__init__()
-        self._source = source
-        self._format = format_
+        self._pictures = pictures
         self._developed = developed
-        # An APNG may begin with a picture for programs that know no animation.
-        self._skipped = 1 if source.info.get("default_image") else 0
-        self.n_frames = int(getattr(source, "n_frames", 1)) - self._skipped
-        self.is_animated = self.n_frames > 1
+        self.n_frames = count
+        self.is_animated = count > 1
         self.durations: list[int] = []
         self.seek(0)
 
@@ -44,20 +106,15 @@ class Frames(Image.Image):
         if frame >= self.n_frames:
             raise EOFError
         with at_fault():
-            self._source.seek(frame + self._skipped)
-            self._source.load()
-            picture = self._developed(self._source)
-        self.im, self._mode, self._size = picture.im, picture.mode, picture.size
-        self.durations.append(self._duration())
+            picture, milliseconds = next(self._pictures)
+            made = self._developed(picture)
+        self.im, self._mode, self._size = made.im, made.mode, made.size
+        most = min(_LONGEST, _LONGEST_IN_ALL // self.n_frames)
+        self.durations.append(_AS_BROWSERS_DO if milliseconds <= _HASTY else min(round(milliseconds), most))
 
     def tell(self) -> int:
         """The first frame: encoders return to it when they are done."""
         return 0
-
-    def _duration(self) -> int:
-        milliseconds = min(round(self._source.info.get("duration", 0)), _LONGEST)
-        hasty = self._format is SourceFormat.GIF and milliseconds <= _HASTY
-        return _AS_BROWSERS_DO if hasty else milliseconds
 
 
 def times(source: Image.Image, format_: SourceFormat) -> int:

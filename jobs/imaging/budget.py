@@ -20,6 +20,16 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15: ho
 _SEQUENTIAL = {0xC0, 0xC1}
 
 
+def check_frames(count: int, preset: Preset) -> None:
+    """Let pass an animation of so many frames if the preset does.
+
+    Raises:
+        Rejection: it has more.
+    """
+    if count > preset.max_frames:
+        raise Rejection(ProblemCode.TOO_COSTLY, f"It has more than {preset.max_frames} frames.")
+
+
 def check_budget(path: Path, detected: SourceFormat, preset: Preset) -> None:
     """Let pass what does not cost more than the preset allows.
 

@@ -1,23 +1,24 @@
 """Decode: open a file with the one decoder that its content names, and read as much as is needed."""
 
+import mmap
 import warnings
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, WebPImagePlugin
 
 from jobs.errors import ProblemCode, Rejection
 from jobs.facts import Camera
 from jobs.formats import SourceFormat
 from jobs.imaging.exif import camera
 from jobs.imaging.sniff import HEAD, sniff
+from jobs.imaging.webp import leaves_gaps
 from jobs.presets import Preset
 
 _DECODERS = {SourceFormat.HEIC: "HEIF"}  # where Pillow's name is another
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # between two levels of grey, by how a PNG codes them
-_MOVING = {SourceFormat.GIF, SourceFormat.WEBP, SourceFormat.PNG, SourceFormat.AVIF}
 _SWOLLEN = ("Decompressed data too large", "Too much memory used in text chunks")  # what Pillow says of it
 
 
@@ -99,9 +100,27 @@ def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Imag
     # To open a WebP is to allocate its canvas, so Pillow must know the limit; it lets twice as many pass.
     Image.MAX_IMAGE_PIXELS = (preset.max_pixels + 1) // 2
     with at_fault():
-        image = Image.open(path, formats=[_DECODERS.get(detected, detected.name)])
-        _scale_key(image)
+        image = open_still(path, detected)
+        if isinstance(image, WebPImagePlugin.WebPImageFile) and image.is_animated and image.mode == "RGB":
+            _show_gaps(image, path)
         return image
+
+
+def open_still(file: Path | BinaryIO, detected: SourceFormat) -> Image.Image:
+    """The same for a part of a file whose header was admitted; any exception means that it is broken."""
+    image = Image.open(file, formats=[_DECODERS.get(detected, detected.name)])
+    _scale_key(image)
+    return image
+
+
+def _show_gaps(image: WebPImagePlugin.WebPImageFile, path: Path) -> None:
+    """Let a decoder of opaque frames tell what none of them covers, instead of black.
+
+    It decodes with alpha in any case, and then leaves it out.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if leaves_gaps(data):
+            image.rawmode = image._mode = "RGBA"  # noqa: SLF001 - there is no other way to say it
 
 
 def _scale_key(image: Image.Image) -> None:
@@ -115,11 +134,11 @@ def _scale_key(image: Image.Image) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
-def admit(image: Image.Image, detected: SourceFormat, preset: Preset) -> None:
+def admit(image: Image.Image, preset: Preset) -> None:
     """Let pass what is within the preset's limits.
 
     Raises:
-        Rejection: it has too many pixels or frames, or is broken.
+        Rejection: it has too many pixels.
     """
     pixels = image.width * image.height
     if max(image.size) > preset.max_side:
@@ -131,15 +150,10 @@ def admit(image: Image.Image, detected: SourceFormat, preset: Preset) -> None:
         raise Rejection(
             ProblemCode.TOO_MANY_PIXELS, f"It has {pixels} pixels; at most {preset.max_pixels} are taken."
         )
-    frames = _frame_count(image, detected)
-    if frames > preset.max_frames:
-        raise Rejection(
-            ProblemCode.TOO_COSTLY, f"It has {frames} frames; at most {preset.max_frames} are taken."
-        )
 
 
-def inspect(image: Image.Image, detected: SourceFormat) -> Header:
-    """What the file says of an image that was admitted.
+def inspect(image: Image.Image, detected: SourceFormat, frames: int) -> Header:
+    """What the file says of an image that was admitted, and has so many frames.
 
     Raises:
         Rejection: it is broken.
@@ -147,19 +161,10 @@ def inspect(image: Image.Image, detected: SourceFormat) -> Header:
     with at_fault():
         if detected is SourceFormat.PNG and "exif" not in image.info:
             image.load()  # it may stand behind the pixels: why limits are checked before
-    frames = _frame_count(image, detected)
     exif = _exif(image, detected)
     turned = detected is SourceFormat.TIFF  # by its decoder
     orientation = 1 if turned else _orientation(exif)
     return Header(detected, image.width, image.height, frames, orientation, _camera(exif))
-
-
-def _frame_count(image: Image.Image, detected: SourceFormat) -> int:
-    if detected not in _MOVING:
-        return 1  # several pictures in one file (MPO, gain maps, pages) are no frames: the first counts
-    with at_fault():
-        frames = int(getattr(image, "n_frames", 1))
-        return frames - 1 if image.info.get("default_image") else frames
 
 
 def _exif(image: Image.Image, detected: SourceFormat) -> Image.Exif:
@@ -194,14 +199,12 @@ def _of_exif(exif: Image.Exif, ask: Callable[[Image.Exif], object]) -> object:
 
 
 def decode(image: Image.Image, header: Header, covering: tuple[int, int]) -> None:
-    """Decode the first frame; a JPEG at the smallest of its scales that is seen at least that large.
+    """Decode what does not move; a JPEG at the smallest of its scales that is seen at least that large.
 
     Raises:
         Rejection: it is broken.
     """
     with at_fault():
-        if header.frame_count > 1:
-            image.seek(0)
         if header.format is SourceFormat.JPEG:
             # Limits were checked before: it changes what the image says of its size.
             image.draft(None, covering[::-1] if header.sideways else covering)

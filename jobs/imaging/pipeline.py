@@ -8,8 +8,8 @@ from PIL import Image
 
 from jobs.facts import Note, NoteCode
 from jobs.formats import SourceFormat
-from jobs.imaging.animation import Frames, times
-from jobs.imaging.budget import check_budget
+from jobs.imaging.animation import Frames, frame_count, pictures, times
+from jobs.imaging.budget import check_budget, check_frames
 from jobs.imaging.colour import is_rgb_profile, to_eight_bits, to_srgb
 from jobs.imaging.decode import Header, admit, at_cost, at_fault, decode, detect, inspect, open_image
 from jobs.imaging.encode import encode, encode_animation
@@ -18,7 +18,7 @@ from jobs.imaging.place import place, shown
 from jobs.imaging.placeholder import placeholder
 from jobs.imaging.resize import resize
 from jobs.imaging.sizes import Rendition, Size, extremes, plan
-from jobs.presets import Kept, Preset
+from jobs.presets import Fit, Kept, Preset
 
 _MAX_ICC = 256 * 1024  # bytes; a profile for red, green and blue has some hundreds, or some thousands
 _MAX_XMP = 65_000  # bytes; what a JPEG can hold
@@ -52,14 +52,15 @@ def develop(source: Path, preset: Preset, accepted: Container[SourceFormat], out
     detected = detect(source, accepted)
     check_budget(source, detected, preset)
     with open_image(source, detected, preset) as image:
-        admit(image, detected, preset)
-        header = inspect(image, detected)
+        admit(image, preset)
+        frames = frame_count(image, source, detected, preset.max_frames)
+        check_frames(frames, preset)
+        header = inspect(image, detected, frames)
         moves = header.frame_count > 1 and _can_be_shown_moving(header, preset)
         yield _inspected(header, moves=moves)
         smallest, largest = extremes(preset.variants, header.seen)
-        decode(image, header, largest)
         with at_fault():
-            decoded = to_eight_bits(image)
+            decoded = to_eight_bits(_first(image, header, source, largest))
             own = _own(image, preset)
             small = finished(decoded, header, smallest, own)
         yield placeholder(to_srgb(small, own.icc) if own.icc else small)
@@ -76,6 +77,14 @@ def develop(source: Path, preset: Preset, accepted: Container[SourceFormat], out
             yield write_animation(rendition, still, header, own, source, preset, out)
         else:
             yield write(rendition, still, own, out)
+
+
+def _first(image: Image.Image, header: Header, source: Path, covering: Size) -> Image.Image:
+    """The picture that a file shows first, decoded."""
+    if header.frame_count > 1 or header.format is SourceFormat.GIF:
+        return next(pictures(image, source, header.format))[0]
+    decode(image, header, covering)
+    return image
 
 
 class Own(NamedTuple):
@@ -155,22 +164,23 @@ def write_animation(
 ) -> RenditionMade:
     """Encode a rendition of an animation, one frame after the other, into a file of its own.
 
+    Its frames are decoded anew for each rendition: of 24 frames of 800 by 600 pixels in three sizes, that is
+    4 to 12 % of the work from AVIF, GIF and WebP, 21 % from PNG, and holds no more than a frame in memory.
+
     Args:
         still: the first frame at the rendition's `whole` size: what is cut off is the same for all.
     """
     box = shown(still, rendition)
     with open_image(source, header.format, preset) as image, at_cost():
-        opaque = (
-            image.mode == "RGB"
-            and "transparency" not in image.info
-            and place(still, box, rendition).mode == "RGB"
-        )
 
         def developed(frame: Image.Image) -> Image.Image:
-            picture = finished(to_eight_bits(frame), header, rendition.whole, own)
-            return place(picture, box, rendition).convert("RGB" if opaque else "RGBA")
+            decoded = to_eight_bits(frame)
+            clear = decoded.mode in ("RGBA", "LA") or rendition.spec.fit is Fit.CONTAIN
+            picture = place(finished(decoded, header, rendition.whole, own), box, rendition)
+            # Alike for all frames, whether there is something to be seen through in them or not.
+            return picture.convert("RGBA" if clear and rendition.spec.background is None else "RGB")
 
-        frames = Frames(image, header.format, developed)
+        frames = Frames(pictures(image, source, header.format), header.frame_count, developed)
         encoded = encode_animation(
             frames,
             rendition,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from jobs.formats import SourceFormat, VariantFormat
-from jobs.imaging.animation import Frames
+from jobs.imaging.animation import Frames, pictures
 from jobs.imaging.decode import open_image
 from jobs.presets import Fit, Kept, Preset, VariantSpec
 from tests.imaging import samples
@@ -157,7 +157,7 @@ def test_no_more_than_a_frame_is_kept_in_memory(tmp_path: Path) -> None:
         return made[-1]
 
     with open_image(path, SourceFormat.GIF, ONE) as source:
-        frames = Frames(source, SourceFormat.GIF, developed)
+        frames = Frames(pictures(source, path, SourceFormat.GIF), 4, developed)
         assert (len(made), frames.durations) == (1, TIMES[:1])
         for frame in (0, 1, 1, 2, 0, 3):
             frames.seek(frame)

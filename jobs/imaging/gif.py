@@ -1,0 +1,79 @@
+"""GIF: what each of its frames paints (the format's specification, version 89a)."""
+
+import re
+from collections.abc import Iterator
+
+from jobs.imaging.patches import Data, Disposal, Patch
+
+_EXTENSION, _IMAGE = 0x21, 0x2C
+_CONTROL = 0xF9
+_PADDING = re.compile(rb"\x00*")
+# 4 is what some programs wrote for 3, and browsers follow them.
+_DISPOSALS = {2: Disposal.CLEAR, 3: Disposal.RESTORE, 4: Disposal.RESTORE}
+
+
+def patches(data: Data) -> Iterator[Patch]:
+    """Those of the frames of a GIF, the bytes of which are `data`.
+
+    Raises:
+        IndexError: the file ends where it should not.
+    """
+    table, at = _table(data, data[10], 13)
+    control = b""
+    while (at := _after_padding(data, at)) < len(data):
+        kind = data[at]
+        if kind == _EXTENSION:
+            if data[at + 1] == _CONTROL:
+                control = data[at + 3 : at + 7]
+            at = _after_blocks(data, at + 2)
+        elif kind == _IMAGE:
+            left, upper, width, height = (
+                int.from_bytes(data[at + field : at + field + 2], "little") for field in (1, 3, 5, 7)
+            )
+            flags = data[at + 9]
+            own, start = _table(data, flags, at + 10)
+            at = _after_blocks(data, start + 1)
+            clear = len(control) == 4 and control[0] & 1 == 1
+            yield Patch(
+                file=_still(width, height, flags, own or table, control if clear else b"", data[start:at]),
+                left=left,
+                upper=upper,
+                width=width,
+                height=height,
+                milliseconds=int.from_bytes(control[1:3], "little") * 10,
+                disposal=_DISPOSALS.get(control[0] >> 2 & 7 if control else 0, Disposal.KEEP),
+                over=True,
+                clear=clear,
+            )
+            control = b""
+        else:
+            return  # the trailer, or what nobody can read
+
+
+def _table(data: Data, flags: int, at: int) -> tuple[bytes, int]:
+    """The colour table that `flags` announce, and where it ends."""
+    end = at + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    return data[at:end], end
+
+
+def _after_padding(data: Data, at: int) -> int:
+    match = _PADDING.match(data, at)
+    return match.end() if match else at
+
+
+def _after_blocks(data: Data, at: int) -> int:
+    while at < len(data) and (size := data[at]):
+        at += size + 1
+    return min(at + 1, len(data))
+
+
+def _still(width: int, height: int, flags: int, table: bytes, control: bytes, image: bytes) -> bytes:
+    """A GIF of that image alone."""
+    size = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+    colours = 0x80 | (len(table) // 3).bit_length() - 2 if table else 0
+    extension = b"\x21\xf9\x04" + control + b"\x00" if control else b""
+    interlaced = bytes([flags & 0x40])
+    return b"".join(
+        (b"GIF89a", size, bytes([colours, 0, 0]), table, extension,
+         b"\x2c\x00\x00\x00\x00", size, interlaced, image, b"\x3b")
+    )  # fmt: skip
