@@ -2,10 +2,8 @@
 
 import asyncio
 import hashlib
-import os
-import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Collection, Iterable
+from contextlib import aclosing
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,15 +12,14 @@ from typing import Any, Protocol
 import structlog
 
 from jobs.errors import ProblemCode, Rejection, Unavailable
-from jobs.images import GRACE, Image, Move, Placeholder, Problem, Variant, variant_key, variants_prefix
+from jobs.images import GRACE, Image, Move, Placeholder, Problem, Variant, variant_key
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
 from jobs.ports import ObjectChanged, ObjectMissing, Services
 from jobs.presets import Preset
-from jobs.settings import Settings
+from jobs.scratch import read_made, scratch_folder
 
 log = structlog.get_logger(__name__)
 
-SCRATCH_PREFIX = "darkroom-attempt-"
 _GIVE_UP = timedelta(hours=6)
 _FETCH_WITHIN = 8.0  # seconds
 _TIDY_WITHIN = 10.0  # seconds; a job has a limit of its own
@@ -86,7 +83,7 @@ class Attempt:
         preset = self._services.settings.presets.get(self.image.preset)
         if preset is None:
             raise Unavailable(f"There is no preset named {self.image.preset!r} here.")
-        with _scratch(self._services.settings) as folder:
+        with scratch_folder(self._services.settings) as folder:
             source, out = folder / "source", folder / "out"
             try:
                 out.mkdir()
@@ -133,15 +130,13 @@ class Attempt:
         }
 
     async def finish(self, fields: dict[str, Any]) -> Processed:
-        """Make the variants visible, all at once, and remove what they replace."""
-        replaced = await self._left_behind() | _keys(self.image)
+        """Make the variants visible, all at once; whatever they replace, the sweep removes."""
         # If the answer is lost, the record may name the new ones: then nobody may remove them.
-        moved = await self._move(Move.FINISH, fields)
+        moved = await self._move(Move.FINISH, self._tidied_later(fields, litter=self.image.variants))
         if moved is None:
             return Processed.NOTHING
         if moved.source is None:
-            replaced.add(self.image.source_key)
-        await self._discard(replaced)
+            await self._discard([self.image.source_key])
         return Processed.READY
 
     async def reject(self, rejection: Rejection) -> Processed:
@@ -158,8 +153,8 @@ class Attempt:
 
     async def _end(self, move: Move, problem: Problem, outcome: Processed) -> Processed:
         """Say what the problem is; nothing of a picture that never was complete stays to be seen."""
-        values: dict[str, Any] = {"problem": problem}
-        useless = await self._left_behind() | self._written
+        values = self._tidied_later({"problem": problem}, litter=self._written)
+        useless = set(self._written)
         if self.image.develop_seconds is None:
             values |= {
                 "variants": (),
@@ -168,11 +163,21 @@ class Attempt:
                 "camera": None,
                 "notes": (),
             }
-            useless |= _keys(self.image)
+            useless |= {variant.key for variant in self.image.variants}
         if await self._move(move, values) is None:
             return Processed.NOTHING
         await self._discard(useless)
         return outcome
+
+    def _tidied_later(self, fields: dict[str, Any], *, litter: Collection[object]) -> dict[str, Any]:
+        """The fields of a last move, after which the sweep removes what the record does not name.
+
+        Somebody may just be looking at what was replaced; and attempts before this one may have ended with
+        their worker, and left something.
+        """
+        if not litter and self.image.takes <= 1:
+            return fields
+        return {"due_at": self._services.clock() + GRACE} | fields
 
     async def _move(self, move: Move, fields: dict[str, Any]) -> Image | None:
         """Say how it ended; None if somebody else holds the fence."""
@@ -180,11 +185,7 @@ class Attempt:
             self.image.id, move, at=self._services.clock(), values=fields, fence=self._fence
         )
         if moved is None:
-            log.warning("a late result was refused", image=self.image.id, move=move, fence=self._fence)
-            # What it has shown stays, until whoever holds the fence now has replaced it.
-            current = await self._services.catalog.get(self.image.id)
-            shown = _keys(current) if current else set()
-            await self._discard(self._written - shown)
+            await self.abandon()
             return None
         await self._services.bus.publish(moved)
         log.info(
@@ -196,6 +197,15 @@ class Attempt:
             develop_ms=moved.develop_seconds and round(moved.develop_seconds * 1e3, 1),
         )
         return moved
+
+    async def abandon(self) -> Processed:
+        """The image has passed to somebody else: take back what nobody is going to ask for."""
+        log.warning("a late result was refused", image=self.image.id, fence=self._fence)
+        # What it has shown stays, until whoever holds the fence now has replaced it.
+        current = await self._services.catalog.get(self.image.id)
+        shown = {variant.key for variant in current.variants} if current else set()
+        await self._discard(self._written - shown)
+        return Processed.NOTHING
 
     async def _fetch(self, path: Path) -> None:
         """Write the source to `path`, checked against what the client declared."""
@@ -224,7 +234,7 @@ class Attempt:
     async def _store(self, made: RenditionMade, preset: Preset, out: Path) -> None:
         if made.name not in {spec.name for spec in preset.variants}:
             raise ValueError(f"a child tells of a variant that nobody asked for: {made.name!r}")
-        body = _bytes_of(out / made.filename)
+        body = read_made(out / made.filename)
         key = variant_key(self.image.id, self._fence, made.filename)
         self._written.add(key)
         await self._services.storage.write(key, body, content_type=made.format.content_type)
@@ -261,59 +271,13 @@ class Attempt:
             if moved is not None:
                 await self._services.bus.publish(moved)
 
-    async def _left_behind(self) -> set[str]:
-        """What attempts before this one stored and did not come to show.
-
-        To be asked while this one holds the lease: whoever takes it next may store more.
-        """
-        if self.image.takes <= 1:
-            return set()
-        found: list[str] = []
-        async with self._leaving_litter():
-            found = await self._services.storage.keys(variants_prefix(self.image.id))
-        return set(found) - self._written - _keys(self.image)
-
     async def _discard(self, keys: Iterable[str]) -> None:
-        """Remove objects that nobody will ask for."""
-        async with self._leaving_litter():
-            await self._services.storage.delete(keys)
-
-    @asynccontextmanager
-    async def _leaving_litter(self) -> AsyncIterator[None]:
-        """What cannot be removed soon is left: it is litter, not harm."""
+        """Remove objects that nobody will ask for; what cannot be removed soon is litter, not harm."""
         try:
             async with asyncio.timeout(_TIDY_WITHIN):
-                yield
+                await self._services.storage.delete(keys)
         except (Unavailable, TimeoutError) as error:
             log.warning("objects were left behind", image=self.image.id, reason=repr(error))
-
-
-@contextmanager
-def _scratch(settings: Settings) -> Iterator[Path]:
-    """A folder for one attempt.
-
-    Raises:
-        Unavailable: there is no room for it.
-    """
-    try:
-        folder = tempfile.TemporaryDirectory(
-            prefix=SCRATCH_PREFIX, dir=settings.scratch_dir, ignore_cleanup_errors=True
-        )
-    except OSError as error:
-        raise Unavailable(f"The scratch directory cannot be used: {error.strerror}.") from error
-    with folder as path:
-        yield Path(path)
-
-
-def _bytes_of(path: Path) -> bytes:
-    """What is in a file; not in what a link leads to, for a child may have been talked into anything."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        return file.read()
-
-
-def _keys(image: Image) -> set[str]:
-    """The objects that can be seen of an image."""
-    return {variant.key for variant in image.variants}
 
 
 def _facts(message: Message) -> dict[str, Any]:

@@ -149,6 +149,13 @@ class MongoCatalog:
                 await self._images.find_one_and_update(query, update, return_document=ReturnDocument.AFTER)
             )
 
+    async def renew(self, image_id: str, *, fence: str, until: datetime) -> bool:
+        with _reaching():
+            result = await self._images.update_one(
+                {"_id": image_id, "lease.fence": fence}, {"$set": {"lease.until": until, "due_at": until}}
+            )
+            return bool(result.matched_count)
+
     async def release(self, image_id: str, *, fence: str, at: datetime, counted: bool = True) -> bool:
         update: Document = {"$set": {"lease.until": at, "due_at": at + _RETRY_WITHIN}}
         if not counted:

@@ -17,7 +17,7 @@ from jobs.removal import remove_objects
 
 log = structlog.get_logger(__name__)
 
-REQUEUE_AFTER = timedelta(seconds=60)  # an uploaded image that no worker took: the sweep asks again
+REQUEUE_AFTER = timedelta(seconds=30)  # an uploaded image that no worker took: the sweep asks again
 
 
 class Ingested(StrEnum):

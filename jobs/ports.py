@@ -64,6 +64,9 @@ class Catalog(Protocol):
             The record after the move; None if there is no such record or it does not stand there.
         """
 
+    async def renew(self, image_id: str, *, fence: str, until: datetime) -> bool:
+        """Let the lease of `fence` last longer; false if it is over, or somebody else's."""
+
     async def release(self, image_id: str, *, fence: str, at: datetime, counted: bool = True) -> bool:
         """End the lease of `fence` early, so that the next attempt need not wait for it.
 

@@ -5,6 +5,7 @@ its word about the record is refused, because somebody else holds the fence.
 """
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import structlog
@@ -12,12 +13,13 @@ import structlog
 from jobs.attempt import Attempt, Developer, Processed, SourceGone
 from jobs.errors import ProblemCode, Rejection, Unavailable
 from jobs.images import Image, Lease, Move, Status, new_fence
+from jobs.lease import LEASE, LeaseLost, holding
 from jobs.ports import Services
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=30)  # as long as a job may run
-_BUDGET = LEASE - timedelta(seconds=3)  # of which some is left for saying how it ended
+JOB = timedelta(seconds=30)  # as long as one may run
+_BUDGET = JOB - timedelta(seconds=3)  # of which some is left for saying how it ended
 
 
 class TryAgain(Exception):
@@ -45,7 +47,7 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
         image = await _take(image_id, fence, services)
         if image is None:
             return await _not_ours(image_id, services)
-        return await _verdict(Attempt(image, fence, services), developer)
+        return await _verdict(Attempt(image, fence, services), developer, holding(image_id, fence, services))
     except (asyncio.CancelledError, Unavailable):
         await asyncio.shield(_give_back(image_id, fence, services, counted=False))
         raise
@@ -77,8 +79,10 @@ async def _give_back(image_id: str, fence: str, services: Services, *, counted: 
         log.warning("a lease was not released", image=image_id, reason=error.message)
 
 
-async def _verdict(attempt: Attempt, developer: Developer) -> Processed:
-    """Develop, and say how it ended.
+async def _verdict(
+    attempt: Attempt, developer: Developer, held: AbstractAsyncContextManager[None]
+) -> Processed:
+    """Develop while the lease is held, and say how it ended.
 
     Raises:
         TryAgain, Unavailable: as `process`.
@@ -86,8 +90,10 @@ async def _verdict(attempt: Attempt, developer: Developer) -> Processed:
     if attempt.is_beyond_the_last:
         return await attempt.fail("Developing it ended its worker, again and again.")
     try:
-        async with asyncio.timeout(_BUDGET.total_seconds()):
+        async with asyncio.timeout(_BUDGET.total_seconds()), held:
             developed = await attempt.develop(developer)
+    except LeaseLost:
+        return await attempt.abandon()
     except Rejection as rejection:
         return await attempt.reject(rejection)
     except SourceGone:

@@ -11,13 +11,14 @@ from datetime import timedelta
 import structlog
 
 from jobs.errors import ProblemCode, Unavailable
-from jobs.images import GRACE, LATE, Image, Move, Problem, Status
+from jobs.images import GRACE, LATE, Image, Move, Problem, Status, variants_prefix
 from jobs.ingest import REQUEUE_AFTER, Ingested, ingest
 from jobs.ports import Services
 from jobs.removal import remove_objects
 
 log = structlog.get_logger(__name__)
 
+_FINISHED = {Status.READY, Status.REJECTED, Status.FAILED}
 BATCH = 500  # records of one sweep: the rest is due the next time
 _AT_ONCE = 16  # calls of the store at a time
 
@@ -57,8 +58,8 @@ async def sweep(services: Services) -> Counter[str]:
 async def _look(image: Image, services: Services) -> str:
     if image.status is Status.DELETED:
         return await _tidy(image, services)
-    if image.status is Status.READY:
-        return await _forget_source(image, services)
+    if image.status in _FINISHED:
+        return await _tidy_finished(image, services)
     if image.status not in (Status.PENDING, Status.EXPIRED):
         # Nobody took it, or its worker is gone: a job that is still queued is not made twice.
         await services.queue.enqueue(image)
@@ -95,10 +96,17 @@ async def _look(image: Image, services: Services) -> str:
     return "expired"
 
 
-async def _forget_source(image: Image, services: Services) -> str:
-    """Remove an original that is not kept, and once more when nothing can be uploaded any longer."""
-    if image.source is None:
-        await services.storage.delete([image.source_key])
+async def _tidy_finished(image: Image, services: Services) -> str:
+    """Remove what a record does not name: variants that were replaced, or that attempts left behind.
+
+    An original that is not kept goes too, once more when nothing can be uploaded any longer.
+    """
+    keys = set(await services.storage.keys(variants_prefix(image.id)))
+    current = await services.catalog.get(image.id)
+    if current is None or current.version != image.version:
+        return "moved"  # what was found may belong to an attempt that has begun since
+    keys -= {variant.key for variant in image.variants}
+    await services.storage.delete(keys if image.source else keys | {image.source_key})
     last = image.expires_at + LATE
     again = image.source is None and services.clock() < last
     await services.catalog.postpone(image, until=last if again else None)

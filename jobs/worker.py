@@ -5,33 +5,31 @@ woken by a message when a job comes and by a job's end when it was full; polling
 """
 
 import asyncio
-import os
 import random
-import shutil
 import sys
-import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, cast
 
 import structlog
 from arq import Retry
 from arq import Worker as ArqWorker
 from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix
 from arq.worker import func
 from redis.exceptions import RedisError
 
-from jobs.attempt import SCRATCH_PREFIX, Developer
+from jobs.attempt import Developer
 from jobs.bus import listen
 from jobs.errors import SettingsError, Unavailable
 from jobs.formats import SourceFormat
 from jobs.imaging.pool import DevelopingPool
+from jobs.lease import LEASE, RENEWED_EVERY
 from jobs.ports import Services
-from jobs.process import LEASE, TryAgain, backoff, process
+from jobs.process import JOB, TryAgain, backoff, process
 from jobs.queue import DEVELOP, deserialize, open_redis, queue_name, serialize, wake_channel
+from jobs.scratch import sweep_scratch
 from jobs.services import open_services
 from jobs.settings import Settings
 from jobs.sweep import BATCH, sweep
@@ -39,8 +37,7 @@ from jobs.sweep import BATCH, sweep
 log = structlog.get_logger(__name__)
 
 _POLL = 0.5  # seconds; also how late a job that was put off may start
-_SWEEP_EVERY = 30.0  # seconds, by whichever worker comes first
-_STALE = 3_600.0  # seconds; no attempt lasts nearly as long
+_SWEEP_EVERY = 20.0  # seconds, by whichever worker comes first
 _CHILD_SECONDS = 18.0  # of wall time for one file: with fetching it, less than an attempt has
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
@@ -56,7 +53,7 @@ class Worker(ArqWorker):
         self._finishing: set[asyncio.Task[Any]] = set()
         self._url, self._channel = settings.redis_url, wake_channel(settings)
         super().__init__(
-            functions=[func(_develop, name=DEVELOP, timeout=LEASE, max_tries=_TRIES)],
+            functions=[func(_develop, name=DEVELOP, timeout=JOB, max_tries=_TRIES)],
             redis_pool=redis,
             queue_name=queue_name(settings),
             ctx={"services": services, "developer": developer},
@@ -64,12 +61,14 @@ class Worker(ArqWorker):
             keep_result=0,
             poll_delay=_POLL,
             queue_read_limit=1_000,  # dead in-progress entries must not hide live jobs
-            job_completion_wait=int(LEASE.total_seconds()),
+            job_completion_wait=int(JOB.total_seconds()),
             job_serializer=serialize,
             job_deserializer=deserialize,
             log_results=False,
             **options,
         )
+        # While its worker lives, a job's mark is renewed; so another need not wait long after its death.
+        self.in_progress_timeout_s = LEASE.total_seconds()
         self.on_stop = lambda _: self.stop()
         self.sem = asyncio.BoundedSemaphore(sys.maxsize)  # `job_counter` below is the limit
         self._sweep_lock = f"{settings.namespace}:sweep"
@@ -153,6 +152,7 @@ class Worker(ArqWorker):
 
 
 async def _develop(ctx: dict[str, Any], image_id: str) -> None:
+    marking = asyncio.create_task(_keep_mark(ctx["redis"], in_progress_key_prefix + ctx["job_id"]))
     try:
         await process(image_id, cast("Services", ctx["services"]), cast("Developer", ctx["developer"]))
     except TryAgain as again:
@@ -162,6 +162,17 @@ async def _develop(ctx: dict[str, Any], image_id: str) -> None:
         wait = backoff(ctx["job_try"]) * random.uniform(0.75, 1.25)  # noqa: S311 - not for secrets
         log.warning("a job waits for a service", image=image_id, reason=error.message)
         raise Retry(defer=wait) from error
+    finally:
+        marking.cancel()
+        await asyncio.gather(marking, return_exceptions=True)
+
+
+async def _keep_mark(redis: ArqRedis, key: str) -> None:
+    """Let nobody else start a job, for as long as this goes on."""
+    while True:
+        await asyncio.sleep(RENEWED_EVERY.total_seconds())
+        with suppress(RedisError, OSError):  # then another starts it, and finds the image taken
+            await redis.pexpire(key, LEASE)
 
 
 @asynccontextmanager
@@ -172,7 +183,7 @@ async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worke
         SettingsError: there is no room for scratch files, or the address of a service makes no sense.
         Unavailable: a service does not answer.
     """
-    _sweep_scratch(settings)
+    sweep_scratch(settings)
     if SourceFormat.HEIC in settings.source_formats and find_spec("pillow_heif") is None:
         raise SettingsError(
             "DARKROOM_SOURCE_FORMATS is wrong: heic needs the extra: pip install darkroom[heic]"
@@ -192,17 +203,6 @@ async def open_worker(settings: Settings, **options: Any) -> AsyncIterator[Worke
             yield worker
         finally:
             await worker.finish()
-
-
-def _sweep_scratch(settings: Settings) -> None:
-    """Remove what workers that were killed left behind, and see that there is room for more."""
-    scratch = settings.scratch_dir or Path(tempfile.gettempdir())
-    if not (scratch.is_dir() and os.access(scratch, os.W_OK | os.X_OK)):
-        raise SettingsError(f"DARKROOM_SCRATCH_DIR is wrong: {scratch} is no directory to write to")
-    for folder in scratch.glob(f"{SCRATCH_PREFIX}*"):
-        with suppress(OSError):  # somebody else's, or removed by another worker that starts
-            if folder.stat().st_mtime < time.time() - _STALE:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 async def run_worker(settings: Settings) -> None:

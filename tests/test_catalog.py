@@ -145,6 +145,22 @@ async def test_only_its_owner_moves_an_image(catalog: Catalog) -> None:
     assert await catalog.move(image.id, Move.DELETE, at=LATER, owner="ada") is not None
 
 
+async def test_a_lease_is_renewed_by_its_holder_alone(catalog: Catalog) -> None:
+    """Nobody else, and not when it is over."""
+    lease = a_lease()
+    later = lease.until + timedelta(seconds=5)
+    image = an_image(status=Status.PROCESSING, lease=lease)
+    await catalog.add([image])
+    assert not await catalog.renew(image.id, fence="another", until=later)
+    assert await catalog.renew(image.id, fence=lease.fence, until=later)
+    renewed = await catalog.get(image.id)
+    assert renewed is not None
+    assert renewed.lease is not None
+    assert (renewed.lease.until, renewed.due_at, renewed.version) == (later, later, image.version)
+    assert await catalog.move(image.id, Move.FINISH, at=NOON, fence=lease.fence) is not None
+    assert not await catalog.renew(image.id, fence=lease.fence, until=later)
+
+
 async def test_a_released_lease_can_be_taken_at_once(catalog: Catalog) -> None:
     """A worker that gives up does not make the next one wait; a stranger releases nothing."""
     image = an_image(status=Status.PROCESSING, lease=a_lease("mine"))

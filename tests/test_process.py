@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -17,9 +18,11 @@ from jobs.formats import VariantFormat
 from jobs.images import Image, Lease, Move, Source, Status, StatusChange, variant_key
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
 from jobs.imaging.pool import ChildDied, DevelopingPool
+from jobs.lease import LEASE
 from jobs.ports import Catalog, Services
 from jobs.presets import DEFAULT_PRESET, Preset
-from jobs.process import LEASE, TryAgain, backoff, process
+from jobs.process import TryAgain, backoff, process
+from jobs.sweep import sweep
 from tests.records import NOON, a_lease, an_image
 from tests.system import until
 from tests.test_ingest import state
@@ -91,6 +94,14 @@ def raising(error: Exception) -> Callable[[], None]:
 async def variants_in_store(services: Services) -> list[str]:
     """The keys of every variant that is stored."""
     return await services.storage.keys("variants/")
+
+
+async def swept(services: Services, image: Image) -> Image:
+    """The record after the sweep has come by at the time that the record names."""
+    due = (await state(services, image)).due_at
+    assert due is not None
+    await sweep(replace(services, clock=lambda: due))
+    return await state(services, image)
 
 
 async def test_a_photo_becomes_ready(services: Services, pool: DevelopingPool) -> None:
@@ -343,7 +354,7 @@ async def test_a_result_that_could_not_be_recorded_costs_no_attempt(services: Se
         with pytest.raises(Unavailable):
             await process(image.id, forgetting(services, Move.FINISH, moves=False), Scripted())
     assert await process(image.id, services, Scripted()) is Processed.READY
-    after = await state(services, image)
+    after = await swept(services, image)
     assert after.attempts == 1
     assert await variants_in_store(services) == [variant.key for variant in after.variants]
 
@@ -383,7 +394,7 @@ async def test_what_attempts_left_behind_goes_with_the_one_that_succeeds(service
     image = await arrived(services, attempts=1, takes=1)
     await services.storage.write(variant_key(image.id, "dead", "a.webp"), b"x", content_type="image/webp")
     assert await process(image.id, services, Scripted()) is Processed.READY
-    after = await state(services, image)
+    after = await swept(services, image)
     assert await variants_in_store(services) == [variant.key for variant in after.variants]
 
 
@@ -393,6 +404,7 @@ async def test_what_attempts_left_behind_goes_with_a_verdict_too(services: Servi
     await services.storage.write(variant_key(image.id, "dead", "a.webp"), b"x", content_type="image/webp")
     developer = Scripted(raising(Rejection(ProblemCode.DAMAGED_IMAGE, "Broken.")))
     assert await process(image.id, services, developer) is Processed.REJECTED
+    await swept(services, image)
     assert await variants_in_store(services) == []
 
 
@@ -481,7 +493,7 @@ async def test_what_was_shown_by_a_failed_attempt_stays_until_it_is_replaced(ser
     (first,) = (await state(services, image)).variants
     assert await services.storage.head(first.key) is not None
     assert await process(image.id, services, TwoVariants()) is Processed.READY
-    after = await state(services, image)
+    after = await swept(services, image)
     assert first.key not in {variant.key for variant in after.variants}
     assert sorted(await variants_in_store(services)) == sorted(variant.key for variant in after.variants)
 
@@ -534,6 +546,74 @@ async def test_a_late_worker_takes_nothing_away_that_it_has_shown(services: Serv
     assert await process(image.id, services, TwoVariants(overtake)) is Processed.NOTHING
     (seen,) = (await state(services, image)).variants
     assert await variants_in_store(services) == [seen.key]
+
+
+async def test_what_was_replaced_can_be_looked_at_for_a_while(services: Services) -> None:
+    """Pages have its URLs; the sweep removes it."""
+    image = await arrived(services)
+    assert await process(image.id, services, TwoVariants()) is Processed.READY
+    before = await state(services, image)
+    assert before.due_at is None
+    assert await services.catalog.move(image.id, Move.REPROCESS, at=services.clock()) is not None
+    assert await process(image.id, services, TwoVariants()) is Processed.READY
+    replaced = {variant.key for variant in before.variants}
+    assert replaced < set(await variants_in_store(services))
+    after = await swept(services, image)
+    assert after.due_at is None
+    assert sorted(await variants_in_store(services)) == sorted(variant.key for variant in after.variants)
+
+
+async def test_the_sweep_takes_nothing_from_an_attempt_that_begins_beside_it(services: Services) -> None:
+    """What it found may be new, though the record that it had read does not name it."""
+    image = await arrived(services, attempts=1, takes=1)
+    assert await process(image.id, services, Scripted()) is Processed.READY
+
+    class Overtaken:
+        """A store that is slow to list, while the image is developed anew."""
+
+        async def keys(self, prefix: str) -> list[str]:
+            """List what is there after another attempt has stored all of its own."""
+            assert await services.catalog.move(image.id, Move.REPROCESS, at=services.clock()) is not None
+            assert await process(image.id, services, Scripted()) is Processed.READY
+            return await services.storage.keys(prefix)
+
+    overtaken: Any = Overtaken()
+    due = (await state(services, image)).due_at
+    assert due is not None
+    assert await sweep(replace(services, storage=overtaken, clock=lambda: due)) == Counter(moved=1)
+    after = await swept(services, image)
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
+
+
+async def test_a_lease_is_renewed_while_its_worker_works(services: Services) -> None:
+    """And with it the time at which the sweep would ask."""
+    image = await arrived(services)
+
+    async def look() -> None:
+        first = (await state(services, image)).lease
+        assert first is not None
+
+        async def renewed() -> bool:
+            now = await state(services, image)
+            return now.lease is not None and now.lease.until > first.until and now.due_at == now.lease.until
+
+        await until(renewed)
+
+    assert await process(image.id, services, Scripted(look)) is Processed.READY
+
+
+async def test_a_worker_that_has_lost_its_lease_stops(services: Services) -> None:
+    """It need not come to the end of its work to notice, and leaves nothing behind."""
+    image = await arrived(services)
+
+    async def remove() -> None:
+        await shown(services, image, 1)
+        assert await services.catalog.move(image.id, Move.DELETE, at=NOON, values={"variants": ()})
+        await asyncio.Event().wait()  # for ever, if nobody ends it
+
+    assert await process(image.id, services, TwoVariants(remove)) is Processed.NOTHING
+    assert (await state(services, image)).status is Status.DELETED
+    assert await variants_in_store(services) == []
 
 
 async def test_reprocessing_shows_nothing_that_is_incomplete(services: Services) -> None:
