@@ -4,6 +4,7 @@ The record comes first and the URL second, so that no event can ever arrive for 
 """
 
 import asyncio
+import hashlib
 import json
 import re
 import shlex
@@ -13,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from jobs.errors import ProblemCode, Rejection
-from jobs.images import Image, Status, StatusChange, new_image_id, repeatable_image_id
+from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
 from jobs.ports import Services, Target
 from jobs.presets import Preset
 from jobs.settings import Settings
@@ -64,7 +65,8 @@ async def create_uploads(
 ) -> list[Upload | Rejection]:
     """One answer for each file, in the order asked.
 
-    The same key from the same owner gives the same images, with targets for the time that is left.
+    The same key from the same owner gives the same images, and to those that are still PENDING all the time
+    again. With other files than before, it is a conflict.
 
     Raises:
         Unavailable: a service did not answer. Asking again with the same key makes nothing twice.
@@ -110,26 +112,55 @@ async def create_uploads(
     images = [item for item in wanted if isinstance(item, Image)]
     if not images:
         return [item for item in wanted if isinstance(item, Rejection)]
-    await services.catalog.add(images)
-    kept = (
-        await services.catalog.get_many([image.id for image in images], owner=owner)
-        if idempotency_key is not None
-        else {image.id: image for image in images}
-    )
+    if idempotency_key is None:
+        await services.catalog.add(images)
+        kept = {image.id: image for image in images}
+    else:
+        request = _hash_of(wanted)
+        wanted = [
+            item.model_copy(update={"request": request}) if isinstance(item, Image) else item
+            for item in wanted
+        ]
+        ids = [repeatable_image_id(secret, owner, idempotency_key, index) for index in range(len(wanted))]
+        kept = await services.catalog.get_many(ids, owner=owner)
+        if any(image.request != request for image in kept.values()):
+            return [_used_otherwise() for _ in wanted]
+        await services.catalog.add([item for item in wanted if isinstance(item, Image)])
+        kept = await services.catalog.get_many(ids, owner=owner)
     return await asyncio.gather(*(_answer(item, kept, services) for item in wanted))
+
+
+def _hash_of(wanted: Sequence[Image | Rejection]) -> str:
+    """What tells one request from every other: all that its files are said to be."""
+    declared = [
+        (item.preset, item.filename, item.content_type, item.byte_size, item.sha256, item.metadata)
+        if isinstance(item, Image)
+        else item.code
+        for item in wanted
+    ]
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+
+
+def _used_otherwise() -> Rejection:
+    return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for other files before.")
 
 
 async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Services) -> Upload | Rejection:
     if isinstance(item, Rejection):
         return item
     image = kept[item.id]
+    if image.request != item.request:  # by a request that came at the same moment
+        return _used_otherwise()
+    if image.status is Status.PENDING and image.created_at != item.created_at:
+        now = services.clock()
+        values = {"expires_at": item.expires_at, "due_at": item.due_at}
+        moved = await services.catalog.move(image.id, Move.RETARGET, at=now, values=values)
+        image = moved or await services.catalog.get(image.id) or image
     if image.status in (Status.EXPIRED, Status.DELETED):
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
         )
-    if _declared(image) != _declared(item):
-        return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for another file before.")
-    # A repeat never outlives what the record says: the sweep would expire it under a valid target.
+    # No target outlives what the record says: the sweep would expire it under a valid one.
     remaining = image.expires_at - services.clock()
     target = await services.storage.presign_upload(
         image.source_key,
@@ -139,10 +170,6 @@ async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Ser
         expires_in=max(1, int(remaining.total_seconds())),
     )
     return Upload(image, target)
-
-
-def _declared(image: Image) -> tuple[object, ...]:
-    return image.filename, image.content_type, image.byte_size, image.sha256, image.preset, image.metadata
 
 
 def _check(file: FileRequest, settings: Settings, preset: Preset) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from jobs.errors import ProblemCode, Rejection, Unavailable
+from jobs.failpoints import Failpoint, reach
 from jobs.images import GRACE, Image, Move, Placeholder, Problem, Variant, variant_key
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
 from jobs.ports import ObjectChanged, ObjectMissing, Services
@@ -93,6 +94,7 @@ class Attempt:
                 raise Unavailable("The object store does not answer in time.") from error
             except OSError as error:
                 raise Unavailable(f"The scratch directory cannot be used: {error.strerror}.") from error
+            reach(Failpoint.PROCESS_FETCHED)
             return await self._develop(developer, source, preset, out)
 
     async def _develop(self, developer: Developer, source: Path, preset: Preset, out: Path) -> dict[str, Any]:
@@ -131,6 +133,7 @@ class Attempt:
 
     async def finish(self, fields: dict[str, Any]) -> Processed:
         """Make the variants visible, all at once; whatever they replace, the sweep removes."""
+        reach(Failpoint.PROCESS_DEVELOPED)
         # If the answer is lost, the record may name the new ones: then nobody may remove them.
         moved = await self._move(Move.FINISH, self._tidied_later(fields, litter=self.image.variants))
         if moved is None:
@@ -187,6 +190,7 @@ class Attempt:
         if moved is None:
             await self.abandon()
             return None
+        reach(Failpoint.PROCESS_FINISHED)
         await self._services.bus.publish(moved)
         log.info(
             moved.status.lower(),
@@ -249,6 +253,7 @@ class Attempt:
                 byte_size=len(body),
             )
         )
+        reach(Failpoint.PROCESS_STORED)
         if not self._all_made and not self.image.variants:
             await self._reveal()
 
@@ -268,6 +273,7 @@ class Attempt:
             except Unavailable as error:
                 log.warning("a variant was not shown early", image=self.image.id, reason=error.message)
                 return
+            reach(Failpoint.PROCESS_REVEALED)
             if moved is not None:
                 await self._services.bus.publish(moved)
 

@@ -47,6 +47,7 @@ class Move(StrEnum):
     ARRIVE = "arrive"  # the store has the source
     EXPIRE = "expire"  # the target's time is over and the store has nothing
     TAKE = "take"  # a worker takes the lease
+    RETARGET = "retarget"  # its owner asks again for a target, and gets more time
     REVEAL = "reveal"  # some variants are stored already
     FINISH = "finish"  # every variant is stored
     REJECT = "reject"  # the file is at fault
@@ -71,6 +72,7 @@ MOVES: Mapping[Move, Rule] = {
     # An upload that began in time may end late: what the store accepted is never left behind.
     Move.ARRIVE: Rule(frozenset({Status.PENDING, Status.EXPIRED}), Status.UPLOADED),
     Move.EXPIRE: Rule(frozenset({Status.PENDING}), Status.EXPIRED),
+    Move.RETARGET: Rule(frozenset({Status.PENDING}), Status.PENDING),
     Move.TAKE: Rule(frozenset({Status.UPLOADED, Status.PROCESSING}), Status.PROCESSING, leased=True),
     Move.REVEAL: Rule(frozenset({Status.PROCESSING}), Status.PROCESSING, leased=True),
     Move.FINISH: Rule(frozenset({Status.PROCESSING}), Status.READY, leased=True),
@@ -152,6 +154,7 @@ class Image(_Value):
     byte_size: int
     sha256: str | None = None  # hex
     metadata: dict[str, Any] | None = None
+    request: str | None = None  # what else was asked for under the same idempotency key, as a hash
 
     source: Source | None = None
     format: str | None = None
@@ -196,7 +199,7 @@ class ImageChange(_Value):
 
 def implied_by(move: Move, at: datetime) -> dict[str, Any]:
     """The fields that `move` sets by itself when it happens `at`."""
-    if move is Move.REVEAL:
+    if move in (Move.REVEAL, Move.RETARGET):
         return {"changed_at": at}
     target = MOVES[move].target
     fields: dict[str, Any] = {

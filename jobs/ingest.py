@@ -11,6 +11,7 @@ import structlog
 
 from jobs.errors import Unavailable
 from jobs.events import ObjectCreated
+from jobs.failpoints import Failpoint, reach
 from jobs.images import GRACE, MOVES, Image, Move, Source, Status, image_id_of
 from jobs.ports import Services
 from jobs.removal import remove_objects
@@ -73,6 +74,7 @@ async def ingest(image: Image, services: Services, *, via: str) -> tuple[Ingeste
     stored = await services.storage.head(image.source_key)
     if stored is None:
         return Ingested.MISSING, image
+    reach(Failpoint.INGEST_FOUND)
     now = services.clock()
     moved = await services.catalog.move(
         image.id,
@@ -86,6 +88,7 @@ async def ingest(image: Image, services: Services, *, via: str) -> tuple[Ingeste
     )
     if moved is None:
         return Ingested.ALREADY, await services.catalog.get(image.id) or image
+    reach(Failpoint.INGEST_MOVED)
     await enqueue(moved, services)
     log.info("uploaded", image=moved.id, via=via, version=moved.version, bytes=stored.byte_size)
     return Ingested.MOVED, moved
@@ -94,4 +97,5 @@ async def ingest(image: Image, services: Services, *, via: str) -> tuple[Ingeste
 async def enqueue(image: Image, services: Services) -> None:
     """Queue an image that has just become UPLOADED, and tell everybody."""
     await services.queue.enqueue(image)
+    reach(Failpoint.INGEST_QUEUED)
     await services.bus.publish(image)

@@ -12,6 +12,7 @@ import structlog
 
 from jobs.attempt import Attempt, Developer, Processed, SourceGone
 from jobs.errors import ProblemCode, Rejection, Unavailable
+from jobs.failpoints import Failpoint, reach
 from jobs.images import Image, Lease, Move, Status, new_fence
 from jobs.lease import LEASE, LeaseLost, holding
 from jobs.ports import Services
@@ -47,6 +48,7 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
         image = await _take(image_id, fence, services)
         if image is None:
             return await _not_ours(image_id, services)
+        reach(Failpoint.PROCESS_TAKEN)
         return await _verdict(Attempt(image, fence, services), developer, holding(image_id, fence, services))
     except (asyncio.CancelledError, Unavailable):
         await asyncio.shield(_give_back(image_id, fence, services, counted=False))

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -133,7 +134,32 @@ async def test_the_same_idempotency_key_gives_the_same_images(system: System) ->
     assert [item["image"]["id"] for item in first] == [item["image"]["id"] for item in again]
     other = await results(system, {"filename": "other.jpg"}, idempotencyKey="holiday")
     assert other[0]["code"] == "CONFLICT"
+    for asked in (
+        files[:1],
+        [*files, {"filename": "c.jpg"}],
+        files[::-1],
+        [files[0], {"filename": "b.jpg", "byteSize": 1}],
+    ):
+        assert {item["code"] for item in await results(system, *asked, idempotencyKey="holiday")} == {
+            "CONFLICT"
+        }
     assert len(await system.services.catalog.page("local", first=10)) == 2
+
+
+async def test_an_idempotency_key_gives_a_pending_image_all_its_time_again(system: System) -> None:
+    """A client that comes back late can still send its bytes; one that was told the answer need not."""
+    (first,) = await results(system, {}, idempotencyKey="slow")
+    image_id = first["image"]["id"]
+    late = now() - timedelta(minutes=14)
+    catalog = system.services.catalog
+    assert await catalog.move(image_id, Move.RETARGET, at=late, values={"expires_at": late, "due_at": late})
+    (again,) = await results(system, {}, idempotencyKey="slow")
+    after = await catalog.get(image_id)
+    assert after is not None
+    assert again["url"] != first["url"]
+    assert after.expires_at > now() + timedelta(minutes=10)
+    assert (after.status, after.version) == (Status.PENDING, 3)
+    assert len(after.timeline) == 1
 
 
 @pytest.mark.parametrize("status", [Status.EXPIRED, Status.DELETED])
