@@ -13,6 +13,7 @@ from jobs.facts import Camera
 from jobs.formats import SourceFormat
 from jobs.imaging.exif import camera
 from jobs.imaging.sniff import HEAD, sniff
+from jobs.imaging.tiff import check_kind
 from jobs.presets import Preset
 
 _DECODERS = {SourceFormat.HEIC: "HEIF"}  # where Pillow's name is another
@@ -94,11 +95,13 @@ def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Imag
     """The file, its header read and nothing decoded.
 
     Raises:
-        Rejection: its header is broken, or speaks of too many pixels.
+        Rejection: its header is broken, or speaks of too many pixels, or of what cannot be read rightly.
     """
     # To open a WebP is to allocate its canvas, so Pillow must know the limit; it lets twice as many pass.
     Image.MAX_IMAGE_PIXELS = (preset.max_pixels + 1) // 2
     with at_fault():
+        if detected is SourceFormat.TIFF:
+            check_kind(path)
         image = Image.open(path, formats=[_DECODERS.get(detected, detected.name)])
         _scale_key(image)
         return image
