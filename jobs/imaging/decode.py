@@ -14,6 +14,7 @@ from jobs.facts import Camera
 from jobs.formats import SourceFormat
 from jobs.imaging.exif import camera
 from jobs.imaging.sniff import HEAD, sniff
+from jobs.imaging.tiff import check_kind
 from jobs.imaging.webp import leaves_gaps
 from jobs.presets import Preset
 
@@ -95,11 +96,13 @@ def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Imag
     """The file, its header read and nothing decoded.
 
     Raises:
-        Rejection: its header is broken, or speaks of too many pixels.
+        Rejection: its header is broken, or speaks of too many pixels, or of what cannot be read rightly.
     """
     # To open a WebP is to allocate its canvas, so Pillow must know the limit; it lets twice as many pass.
     Image.MAX_IMAGE_PIXELS = (preset.max_pixels + 1) // 2
     with at_fault():
+        if detected is SourceFormat.TIFF:
+            check_kind(path)
         image = open_still(path, detected)
         if isinstance(image, WebPImagePlugin.WebPImageFile) and image.is_animated and image.mode == "RGB":
             _show_gaps(image, path)

@@ -10,6 +10,7 @@ from jobs.facts import Note, NoteCode
 from jobs.formats import SourceFormat
 from jobs.imaging.animation import Frames, frame_count, pictures, times
 from jobs.imaging.budget import check_budget, check_frames
+from jobs.imaging.coded import coded_profile
 from jobs.imaging.colour import is_rgb_profile, to_eight_bits, to_srgb
 from jobs.imaging.decode import Header, admit, at_cost, at_fault, decode, detect, inspect, open_image
 from jobs.imaging.encode import encode, encode_animation
@@ -61,7 +62,7 @@ def develop(source: Path, preset: Preset, accepted: Container[SourceFormat], out
         smallest, largest = extremes(preset.variants, header.seen)
         with at_fault():
             decoded = to_eight_bits(_first(image, header, source, largest))
-            own = _own(image, preset)
+            own = _own(image, source, detected, preset)
             small = finished(decoded, header, smallest, own)
         yield placeholder(to_srgb(small, own.icc) if own.icc else small)
         pending = plan(preset.variants, header.seen, see_through=small.mode == "RGBA")
@@ -95,12 +96,13 @@ class Own(NamedTuple):
     xmp: bytes
 
 
-def _own(image: Image.Image, preset: Preset) -> Own:
-    profile: bytes | None = image.info.get("icc_profile")
+def _own(image: Image.Image, source: Path, detected: SourceFormat, preset: Preset) -> Own:
+    coded = coded_profile(source, detected, image.info)
+    profile: bytes | None = image.info.get("icc_profile") if coded is None else coded
     xmp = image.info.get("xmp")
     if not (Kept.XMP in preset.keep and isinstance(xmp, bytes) and len(xmp) <= _MAX_XMP):
         xmp = b""
-    keeps = Kept.ICC in preset.keep and image.mode in ("RGB", "RGBA")
+    keeps = Kept.ICC in preset.keep and coded is None and image.mode in ("RGB", "RGBA")
     if keeps and profile and len(profile) <= _MAX_ICC and is_rgb_profile(profile):
         return Own(profile=None, icc=profile, xmp=xmp)
     return Own(profile=profile, icc=b"", xmp=xmp)

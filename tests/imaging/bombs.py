@@ -63,21 +63,14 @@ def png_of_text(megabytes: int = 200) -> bytes:
     """Compressed words that swell when they are read."""
     squeezed = zlib.compressobj(9)
     text = b"".join(squeezed.compress(b" " * _CHUNK) for _ in range(megabytes)) + squeezed.flush()
-    whole = samples.source("png")
-    return _inserted(whole, b"zTXt", b"words\0\0" + text)
+    return samples.inserted(samples.source("png"), (b"zTXt", b"words\0\0" + text))
 
 
 def png_of_profile(megabytes: int = 200) -> bytes:
     """A compressed colour profile that swells when it is read."""
     squeezed = zlib.compressobj(9)
     text = b"".join(squeezed.compress(bytes(_CHUNK)) for _ in range(megabytes)) + squeezed.flush()
-    return _inserted(samples.source("png"), b"iCCP", b"profile\0\0" + text)
-
-
-def _inserted(whole: bytes, name: bytes, data: bytes) -> bytes:
-    """A PNG with another chunk behind its header."""
-    chunk = struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-    return whole[:33] + chunk + whole[33:]
+    return samples.inserted(samples.source("png"), (b"iCCP", b"profile\0\0" + text))
 
 
 def jpeg_and_html() -> bytes:

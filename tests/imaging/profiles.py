@@ -1,12 +1,44 @@
-"""ICC profiles, made from their definition so that tests know what they mean."""
+"""ICC profiles, made from their definition so that tests know what they mean, and what they mean in sRGB."""
 
 import struct
+from collections.abc import Callable
 
 D50 = (0.9642, 1.0, 0.8249)
 # The primaries of Display P3 as XYZ, adapted to D50.
 P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
 # Those of Adobe RGB (1998).
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+# Those of ITU-R BT.2020.
+BT2020 = ((0.67348, 0.27904, -0.00194), (0.16566, 0.67535, 0.02998), (0.12505, 0.04561, 0.79684))
+SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+# From XYZ under D50 to linear sRGB: the rows of the inverse of its adapted primaries.
+_TO_SRGB = (
+    (3.1338561, -1.6168667, -0.4906146),
+    (-0.9787684, 1.9161415, 0.0334540),
+    (0.0719453, -0.2289914, 1.4052427),
+)
+
+
+def in_srgb(
+    color: tuple[int, ...],
+    primaries: tuple[tuple[float, float, float], ...] = P3,
+    curve: Callable[[float], float] = lambda value: value**2.2,
+) -> tuple[int, ...]:
+    """What a color (0 to 255) of a display with these primaries and this curve is in sRGB."""
+    light = [curve(value / 255) for value in color]
+    xyz = [sum(light[i] * primaries[i][axis] for i in range(3)) for axis in range(3)]
+    return tuple(encoded(sum(a * b for a, b in zip(row, xyz, strict=True))) for row in _TO_SRGB)
+
+
+def encoded(linear: float) -> int:
+    """Light (0 to 1) as a level of sRGB."""
+    linear = min(max(linear, 0.0), 1.0)
+    return round(255 * (12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055))
+
+
+def srgb_curve(value: float) -> float:
+    """The light (0 to 1) of a value (0 to 1) of sRGB."""
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
 def rgb_profile(primaries: tuple[tuple[float, float, float], ...] = P3, gamma: float = 2.2) -> bytes:

@@ -138,6 +138,46 @@ def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(lines)
 
 
+def inserted(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG with more chunks behind its header."""
+    return png[:33] + png_of(*chunks)[8:] + png[33:]
+
+
+def avif_of_codes(color: Any, primaries: int, transfer: int, **options: Any) -> bytes:
+    """An AVIF whose colours are told by code points (ITU-T H.273), 64 by 64 pixels of one color."""
+    whole = flat(color, format_="avif", quality=100, subsampling="4:4:4", **options)
+    at = whole.index(b"colrnclx") + 8
+    return whole[:at] + struct.pack(">HH", primaries, transfer) + whole[at + 4 :]
+
+
+def tiff_of(tags: dict[int, tuple[int, ...]], *strips: bytes, order: str = "<") -> bytes:
+    """A TIFF of 8 by 8 pixels with these tags, each of two bytes, whether they make sense or not.
+
+    Args:
+        strips: the pixels: one of all samples, or one for each.
+        order: of the bytes in tags, as `struct` names it.
+    """
+    shorts = {256: (8,), 257: (8,), 259: (1,), 277: (1,), 278: (8,), **tags}
+    at = 8 + 2 + 12 * (len(shorts) + 2) + 4
+    data = b""
+    entries = {}
+    for tag, (kind, values) in {
+        **{tag: ("H", values) for tag, values in shorts.items()},
+        279: ("I", tuple(len(strip) for strip in strips)),
+        273: ("I", tuple(at + sum(map(len, strips[:number])) for number in range(len(strips)))),
+    }.items():
+        value = struct.pack(f"{order}{len(values)}{kind}", *values)
+        if len(value) > 4:
+            offset = at + sum(map(len, strips)) + len(data)
+            data, value = data + value, struct.pack(order + "I", offset)
+        entries[tag] = struct.pack(order + "HHI", tag, 3 if kind == "H" else 4, len(values)) + value.ljust(
+            4, b"\0"
+        )
+    directory = struct.pack(order + "H", len(entries)) + b"".join(entries[tag] for tag in sorted(entries))
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    return magic + struct.pack(order + "I", 8) + directory + bytes(4) + b"".join(strips) + data
+
+
 def boundless_webp(width: int = 16_000, height: int = 16_000) -> bytes:
     """An animation on a canvas of so many pixels, of which its frames cover next to none."""
     whole = animation("webp")

@@ -8,25 +8,7 @@ from PIL import Image, ImageCms
 
 from tests.imaging import samples
 from tests.imaging.conftest import Develop
-from tests.imaging.profiles import P3, grey_profile, odd_cmyk_profile, rgb_profile
-
-# From XYZ under D50 to linear sRGB: the rows of the inverse of its adapted primaries.
-_TO_SRGB = (
-    (3.1338561, -1.6168667, -0.4906146),
-    (-0.9787684, 1.9161415, 0.0334540),
-    (0.0719453, -0.2289914, 1.4052427),
-)
-
-
-def _encoded(linear: float) -> int:
-    linear = min(max(linear, 0.0), 1.0)
-    return round(255 * (12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055))
-
-
-def _p3_in_srgb(color: tuple[int, int, int]) -> tuple[int, ...]:
-    light = [(value / 255) ** 2.2 for value in color]
-    xyz = [sum(light[i] * P3[i][axis] for i in range(3)) for axis in range(3)]
-    return tuple(_encoded(sum(a * b for a, b in zip(row, xyz, strict=True))) for row in _TO_SRGB)
+from tests.imaging.profiles import encoded, grey_profile, in_srgb, odd_cmyk_profile, rgb_profile
 
 
 def _color(developed: Develop, source: bytes) -> tuple[int, ...]:
@@ -44,7 +26,7 @@ def _close(color: tuple[int, ...], expected: tuple[int, ...], *, within: int = 4
 def test_display_p3_becomes_srgb(developed: Develop, color: tuple[int, int, int], format_: str) -> None:
     """By the numbers of the profile, in every format that carries one."""
     source = samples.flat(color, "RGB", format_, icc_profile=rgb_profile(), quality=100)
-    assert _close(_color(developed, source), _p3_in_srgb(color))
+    assert _close(_color(developed, source), in_srgb(color))
 
 
 def test_srgb_stays_as_it_is(developed: Develop) -> None:
@@ -57,9 +39,7 @@ def test_srgb_stays_as_it_is(developed: Develop) -> None:
 def test_a_profile_is_believed_for_its_numbers_not_for_its_name(developed: Develop) -> None:
     """Display P3 that calls itself sRGB is Display P3."""
     icc = rgb_profile().replace(b"test\0", b"sRGB\0")
-    assert _close(
-        _color(developed, samples.flat((200, 120, 80), icc_profile=icc)), _p3_in_srgb((200, 120, 80))
-    )
+    assert _close(_color(developed, samples.flat((200, 120, 80), icc_profile=icc)), in_srgb((200, 120, 80)))
 
 
 @pytest.mark.parametrize(
@@ -73,8 +53,17 @@ def test_a_profile_that_makes_no_sense_is_ignored(developed: Develop, icc: bytes
 def test_grey_follows_its_profile(developed: Develop) -> None:
     """Linear light of 55/255 is seen as 127."""
     source = samples.flat(55, "L", icc_profile=grey_profile(gamma=1.0))
-    assert _close(_color(developed, source), (_encoded(55 / 255),) * 3)
+    assert _close(_color(developed, source), (encoded(55 / 255),) * 3)
     assert _close(_color(developed, samples.flat(55, "L")), (55, 55, 55))
+
+
+def test_grey_follows_a_profile_for_red_green_and_blue(developed: Develop) -> None:
+    """As a colour like any other, under its alpha, too."""
+    icc = rgb_profile(gamma=1.0)
+    assert _close(_color(developed, samples.flat(55, "L", icc_profile=icc)), (encoded(55 / 255),) * 3)
+    made = developed(samples.flat((55, 128), "LA", icc_profile=icc)).largest.getpixel((32, 32))
+    assert isinstance(made, tuple)
+    assert _close(made, (*(encoded(55 / 255),) * 3, 128))
 
 
 def test_cmyk_is_understood_without_a_profile(developed: Develop) -> None:

@@ -122,7 +122,7 @@ def test_the_scale_follows_the_side_that_is_seen_as_width(tmp_path: Path) -> Non
 def test_warnings_are_kept_to_ourselves(developed: Develop) -> None:
     """An animation of no frames has a picture behind it; that Pillow finds this odd is no noise of ours."""
     plain = samples.source("png")
-    odd = plain[:33] + samples.png_of((b"acTL", bytes(8)))[8:] + plain[33:]
+    odd = samples.inserted(plain, (b"acTL", bytes(8)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert developed(odd).inspected.frame_count == 1

@@ -1,7 +1,6 @@
 """Colours are those that were meant: no patch is further off than an eye can tell (CIEDE2000 below 2)."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
@@ -10,7 +9,7 @@ from jobs.formats import SourceFormat
 from tests.imaging import samples
 from tests.imaging.conftest import Develop
 from tests.imaging.delta import delta_e, lab
-from tests.imaging.profiles import ADOBE, P3, grey_profile, rgb_profile
+from tests.imaging.profiles import ADOBE, P3, encoded, grey_profile, in_srgb, rgb_profile
 
 Colour = tuple[int, int, int]
 
@@ -19,24 +18,7 @@ PATCHES: list[Colour] = [
     (200, 120, 80), (90, 140, 100), (60, 60, 160), (128, 128, 128), (230, 220, 210), (150, 90, 120),
     (30, 30, 30), (180, 170, 90), (250, 250, 250),
 ]  # fmt: skip
-# From XYZ under D50 to linear sRGB: the rows of the inverse of its adapted primaries.
-_TO_SRGB = (
-    (3.1338561, -1.6168667, -0.4906146),
-    (-0.9787684, 1.9161415, 0.0334540),
-    (0.0719453, -0.2289914, 1.4052427),
-)
 _LAB = ImageCms.createProfile("LAB")
-
-
-def _encoded(linear: float) -> int:
-    linear = min(max(linear, 0.0), 1.0)
-    return round(255 * (12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055))
-
-
-def _by_primaries(colour: Colour, primaries: Any, gamma: float = 2.2) -> tuple[int, ...]:
-    light = [(value / 255) ** gamma for value in colour]
-    xyz = [sum(light[i] * primaries[i][axis] for i in range(3)) for axis in range(3)]
-    return tuple(_encoded(sum(a * b for a, b in zip(row, xyz, strict=True))) for row in _TO_SRGB)
 
 
 def _lab_tiff(colour: Colour) -> bytes:
@@ -54,12 +36,12 @@ def _cases() -> Iterator[tuple[str, bytes, tuple[int, ...]]]:
         for format_ in ("png", "jpeg", "webp", "avif"):
             for name, primaries in (("p3", P3), ("adobe", ADOBE)):
                 source = samples.flat(colour, "RGB", format_, icc_profile=rgb_profile(primaries), quality=100)
-                yield f"{name}-{format_}-{named}", source, _by_primaries(colour, primaries)
+                yield f"{name}-{format_}-{named}", source, in_srgb(colour, primaries)
             yield f"none-{format_}-{named}", samples.flat(colour, "RGB", format_, quality=100), colour
         grey = colour[0]
         yield f"grey-{grey}", samples.flat(grey, "L"), (grey,) * 3
         linear = samples.flat(grey, "L", icc_profile=grey_profile(gamma=1.0))
-        yield f"linear-grey-{grey}", linear, (_encoded(grey / 255),) * 3
+        yield f"linear-grey-{grey}", linear, (encoded(grey / 255),) * 3
         yield f"16-bit-grey-{grey}", samples.grey_16_bits(grey * 257), (grey,) * 3
         cmyk = tuple(255 - value for value in colour)
         yield f"cmyk-{named}", samples.flat((*cmyk, 0), "CMYK", "jpeg", quality=100), colour

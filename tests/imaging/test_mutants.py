@@ -28,7 +28,11 @@ def _sources() -> list[bytes]:
         samples.saved(samples.picture(24, 16), "jpeg", progressive=True, icc_profile=b"x" * 300),
         samples.saved(samples.picture(24, 16).convert("CMYK"), "jpeg"),
         samples.saved(samples.picture(24, 16), "tiff", compression="tiff_lzw"),
-        samples.palette(),
+        samples.inserted(samples.palette(), (b"cICP", b"\x0c\x0d\0\1")),
+        samples.inserted(
+            samples.source("png", 24, 16), (b"gAMA", bytes(3) + b"\xff"), (b"cHRM", b"\0\0z&" * 8)
+        ),
+        samples.tiff_of({258: (12,), 262: (1,)}, bytes(96)),
         samples.half_clear("webp"),
         samples.located("png"),
         exif,
