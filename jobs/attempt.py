@@ -268,10 +268,11 @@ class Attempt:
         """
         if self.image.takes <= 1:
             return set()
-        found: list[str] = []
+        found: set[str] = set()
         async with self._leaving_litter():
-            found = await self._services.storage.keys(variants_prefix(self.image.id))
-        return set(found) - self._written - _keys(self.image)
+            listing = self._services.storage.listing(variants_prefix(self.image.id))
+            found = {listed.key async for listed in listing}
+        return found - self._written - _keys(self.image)
 
     async def _discard(self, keys: Iterable[str]) -> None:
         """Remove objects that nobody will ask for."""

@@ -10,5 +10,5 @@ async def remove_objects(image: Image, services: Services) -> None:
     Raises:
         Unavailable: some of them may remain.
     """
-    keys = await services.storage.keys(variants_prefix(image.id))
+    keys = [listed.key async for listed in services.storage.listing(variants_prefix(image.id))]
     await services.storage.delete([image.source_key, *keys])

@@ -90,7 +90,7 @@ def raising(error: Exception) -> Callable[[], None]:
 
 async def variants_in_store(services: Services) -> list[str]:
     """The keys of every variant that is stored."""
-    return await services.storage.keys("variants/")
+    return [listed.key async for listed in services.storage.listing("variants/")]
 
 
 async def test_a_photo_becomes_ready(services: Services, pool: DevelopingPool) -> None:
