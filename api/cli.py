@@ -113,6 +113,32 @@ def upload(
 
 
 @app.command()
+def doctor(
+    orphans: Annotated[  # noqa: ARG001  (the one check there is yet: it must be named, for others to come)
+        bool,
+        typer.Option(
+            "--orphans", help="Look for objects without a record, and for records whose objects are gone."
+        ),
+    ],
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Remove such objects, develop such images anew. Else only tell.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each finding.")] = False,
+) -> None:
+    """Check a deployment's data, while it runs. Exits with 1 if findings remain, with 2 if it cannot look."""
+    from api.doctor import find_orphans
+
+    try:
+        consistent = asyncio.run(find_orphans(_configured(status=2), fix=fix, as_json=as_json))
+    except (SettingsError, DarkroomError) as error:
+        raise _failure(str(error), status=2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if not consistent:
+        raise typer.Exit(1)
+
+
+@app.command()
 def schema() -> None:
     """Print the GraphQL schema."""
     from api.schema import schema as built
@@ -120,13 +146,14 @@ def schema() -> None:
     typer.echo(built.as_str())
 
 
-def _configured() -> Settings:
+def _configured(status: int = 1) -> Settings:
+    """The settings of this process; without them it ends, with `status`."""
     from jobs.logs import configure_logs
 
     try:
         settings = load_settings()
     except SettingsError as error:
-        raise _failure(str(error)) from None
+        raise _failure(str(error), status) from None
     configure_logs(settings)
     return settings
 

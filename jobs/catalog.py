@@ -109,7 +109,7 @@ class MongoCatalog:
             return _image(await self._images.find_one({"_id": image_id}))
 
     async def get_many(self, image_ids: Iterable[str], *, owner: str | None = None) -> dict[str, Image]:
-        query: Document = {"_id": {"$in": [image_id for image_id in image_ids if is_image_id(image_id)]}}
+        query = _among(image_ids)
         if owner is not None:
             query["owner"] = owner
         return {image.id: image for image in await self._find(query)}
@@ -197,6 +197,15 @@ class MongoCatalog:
         query = {"owner": owner, **_behind("changed_at", since, "$gt")}
         return await self._find(query, sort=[("changed_at", ASCENDING), ("_id", ASCENDING)], limit=limit)
 
+    async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
+        query = {} if after is None else {"_id": {"$gt": after}}
+        return await self._find(query, sort=[("_id", ASCENDING)], limit=limit)
+
+    async def known(self, image_ids: Iterable[str]) -> set[str]:
+        with _reaching():
+            found = await self._images.find(_among(image_ids), {"_id": True}).to_list(None)
+            return {document["_id"] for document in found}
+
     async def ping(self) -> None:
         with _reaching():
             await self._database.command("ping")
@@ -220,6 +229,10 @@ class MongoCatalog:
             finally:
                 await cursor.close()
             return images
+
+
+def _among(image_ids: Iterable[str]) -> Document:
+    return {"_id": {"$in": [image_id for image_id in image_ids if is_image_id(image_id)]}}
 
 
 def _readable(documents: Sequence[Document]) -> Iterator[Image]:

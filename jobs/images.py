@@ -234,6 +234,7 @@ SOURCES_PREFIX = "sources/"
 VARIANTS_PREFIX = "variants/"
 _IMAGE_ID = re.compile(r"img_[0-9a-f]{32}")
 _SOURCE_KEY = re.compile(rf"{SOURCES_PREFIX}({_IMAGE_ID.pattern})")
+_VARIANT_KEY = re.compile(rf"{VARIANTS_PREFIX}({_IMAGE_ID.pattern})/[0-9a-f]{{16}}/[a-z0-9.-]+")
 
 
 def new_image_id() -> str:
@@ -268,6 +269,12 @@ def is_image_id(text: str) -> bool:
 def image_id_of(key: str) -> str | None:
     """The image whose source has `key`; None for every other object."""
     match = _SOURCE_KEY.fullmatch(key)
+    return match[1] if match else None
+
+
+def image_id_of_variant(key: str) -> str | None:
+    """The image that an attempt wrote `key` for; None for every other object."""
+    match = _VARIANT_KEY.fullmatch(key)
     return match[1] if match else None
 
 

@@ -94,6 +94,12 @@ class Catalog(Protocol):
     async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
         """`owner`'s images that moved after `since`, in the order of their last move."""
 
+    async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
+        """Everybody's images in the order of their ids, at most `limit` of them, from behind `after`."""
+
+    async def known(self, image_ids: Iterable[str]) -> set[str]:
+        """Those ids that have a record, be it one that only another version can read."""
+
     async def ping(self) -> None:
         """Ask the database for an answer."""
 
@@ -104,6 +110,14 @@ class Stored(NamedTuple):
     byte_size: int
     etag: str
     content_type: str
+
+
+class Listed(NamedTuple):
+    """What a listing says of an object; the time is the store's."""
+
+    key: str
+    byte_size: int
+    last_modified: datetime
 
 
 class Target(NamedTuple):
@@ -155,8 +169,12 @@ class Storage(Protocol):
     async def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; those that are gone already are no error."""
 
-    async def keys(self, prefix: str) -> list[str]:
-        """The keys that start with `prefix`."""
+    def listing(self, prefix: str, *, page_size: int = 1_000) -> AsyncIterator[Listed]:
+        """The objects whose keys start with `prefix`, in the order of the keys.
+
+        Args:
+            page_size: how many the store tells of in one answer, at most 1,000.
+        """
 
     async def ping(self) -> None:
         """Ask the store whether the bucket is there and ours."""

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from jobs.clock import Clock
 from jobs.errors import Unavailable
-from jobs.ports import ObjectChanged, ObjectMissing, Stored, Target
+from jobs.ports import Listed, ObjectChanged, ObjectMissing, Stored, Target
 from jobs.sdk import SDK_ERRORS, open_client
 from jobs.settings import Settings
 from jobs.sigv4 import MAX_LIFETIME, Credentials, encode_key, presign
@@ -135,14 +135,14 @@ class S3Storage:
             if errors := answer.get("Errors"):
                 raise Unavailable(f"The object store does not delete: {errors[0].get('Code')}.")
 
-    async def keys(self, prefix: str) -> list[str]:
-        found: list[str] = []
+    async def listing(self, prefix: str, *, page_size: int = 1_000) -> AsyncIterator[Listed]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": page_size}
+        )
         with _reaching():
-            async for page in self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=prefix
-            ):
-                found += [item["Key"] for item in page.get("Contents", [])]
-        return found
+            async for page in pages:
+                for item in page.get("Contents", []):
+                    yield Listed(item["Key"], item["Size"], item["LastModified"])
 
     async def ping(self) -> None:
         try:

@@ -11,10 +11,10 @@ from datetime import timedelta
 import structlog
 
 from jobs.errors import ProblemCode, Unavailable
-from jobs.images import GRACE, LATE, Image, Move, Problem, Status, variants_prefix
+from jobs.images import GRACE, LATE, Image, Move, Problem, Status
 from jobs.ingest import REQUEUE_AFTER, Ingested, ingest
 from jobs.ports import Services
-from jobs.removal import remove_objects
+from jobs.removal import remove_objects, remove_unnamed
 
 log = structlog.get_logger(__name__)
 
@@ -97,16 +97,9 @@ async def _look(image: Image, services: Services) -> str:
 
 
 async def _tidy_finished(image: Image, services: Services) -> str:
-    """Remove what a record does not name: variants that were replaced, or that attempts left behind.
-
-    An original that is not kept goes too, once more when nothing can be uploaded any longer.
-    """
-    keys = set(await services.storage.keys(variants_prefix(image.id)))
-    current = await services.catalog.get(image.id)
-    if current is None or current.version != image.version:
-        return "moved"  # what was found may belong to an attempt that has begun since
-    keys -= {variant.key for variant in image.variants}
-    await services.storage.delete(keys if image.source else keys | {image.source_key})
+    """Remove what the record does not name; an original once more when no more can be uploaded."""
+    if not await remove_unnamed(image, services):
+        return "moved"
     last = image.expires_at + LATE
     again = image.source is None and services.clock() < last
     await services.catalog.postpone(image, until=last if again else None)

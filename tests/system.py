@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -9,14 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from api.client import Client
 from api.server import create_server, listen_on
 from jobs.consumer import run_consumer
 from jobs.ports import Services
 from jobs.services import open_services
-from jobs.settings import Settings
+from jobs.settings import PREFIX, Settings
 from jobs.worker import open_worker
+
+# The settings by which another process finds the same services.
+_ADDRESSES = {
+    "mongo_url", "mongo_database", "redis_url", "namespace",
+    "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,3 +100,11 @@ async def until(condition: Any, *, within: float = 20.0) -> Any:
         while not (answer := await condition()):
             await asyncio.sleep(0.01)  # between two looks at a condition
         return answer
+
+
+def environment_for(settings: Settings) -> dict[str, str]:
+    """The environment in which another process finds the same services."""
+    return os.environ | {
+        f"{PREFIX}{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in settings.model_dump(include=_ADDRESSES).items()
+    }

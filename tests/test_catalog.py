@@ -223,6 +223,17 @@ async def test_pages_neither_skip_nor_repeat(catalog: Catalog, order: ImageOrder
     assert seen == (expected if order is ImageOrder.OLDEST_FIRST else expected[::-1])
 
 
+async def test_everybodys_images_are_walked_by_id(catalog: Catalog) -> None:
+    """Each once, whoever owns it, in whatever order they came."""
+    images = [an_image(owner=owner) for owner in ("ada", "bob", "ada", "bob", "ada")]
+    await catalog.add(images)
+    seen, after = [], None
+    while page := await catalog.by_id(after=after, limit=2):
+        seen += page
+        after = page[-1].id
+    assert seen == sorted(images, key=lambda image: image.id)
+
+
 async def test_a_page_can_be_narrowed_to_states(catalog: Catalog) -> None:
     """Only those asked for."""
     ready, failed = an_image(status=Status.READY), an_image(status=Status.FAILED)
@@ -250,6 +261,8 @@ async def test_a_record_that_cannot_be_read_does_not_hide_its_neighbours(
     await catalog._images.update_one({"_id": bad.id}, {"$set": change})  # noqa: SLF001
     assert await catalog.due(at=NOON, limit=10) == [good]
     assert await catalog.get_many([good.id, bad.id]) == {good.id: good}
+    assert await catalog.by_id(limit=2) == [good]
+    assert await catalog.known([good.id, bad.id, new_image_id(), "img_unknown"]) == {good.id, bad.id}
 
 
 async def test_it_answers(catalog: Catalog) -> None:

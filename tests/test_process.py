@@ -19,7 +19,7 @@ from jobs.images import Image, Lease, Move, Source, Status, StatusChange, varian
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
 from jobs.imaging.pool import ChildDied, DevelopingPool
 from jobs.lease import LEASE
-from jobs.ports import Catalog, Services
+from jobs.ports import Catalog, Listed, Services
 from jobs.presets import DEFAULT_PRESET, Preset
 from jobs.process import TryAgain, backoff, process
 from jobs.sweep import sweep
@@ -93,7 +93,7 @@ def raising(error: Exception) -> Callable[[], None]:
 
 async def variants_in_store(services: Services) -> list[str]:
     """The keys of every variant that is stored."""
-    return await services.storage.keys("variants/")
+    return [listed.key async for listed in services.storage.listing("variants/")]
 
 
 async def swept(services: Services, image: Image) -> Image:
@@ -571,11 +571,12 @@ async def test_the_sweep_takes_nothing_from_an_attempt_that_begins_beside_it(ser
     class Overtaken:
         """A store that is slow to list, while the image is developed anew."""
 
-        async def keys(self, prefix: str) -> list[str]:
+        async def listing(self, prefix: str) -> AsyncIterator[Listed]:
             """List what is there after another attempt has stored all of its own."""
             assert await services.catalog.move(image.id, Move.REPROCESS, at=services.clock()) is not None
             assert await process(image.id, services, Scripted()) is Processed.READY
-            return await services.storage.keys(prefix)
+            async for listed in services.storage.listing(prefix):
+                yield listed
 
     overtaken: Any = Overtaken()
     due = (await state(services, image)).due_at

@@ -222,7 +222,21 @@ async def test_deleting_twice_is_no_error(storage: Storage) -> None:
     await storage.delete(["variants/a", "variants/never-was"])
     await storage.delete(["variants/a"])
     await storage.delete([])
-    assert await storage.keys("variants/") == ["variants/b"]
+    assert [listed.key async for listed in storage.listing("variants/")] == ["variants/b"]
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 1_000])
+async def test_a_listing_tells_of_every_object_in_the_order_of_keys(storage: Storage, page_size: int) -> None:
+    """Across pages, with sizes and times, and of no other prefix."""
+    before = now() - timedelta(seconds=5)
+    for key in ("variants/b/1", "variants/c", "sources/a", "variants/a", "variants/b-1"):
+        await storage.write(key, key.encode(), content_type="image/webp")
+    listing = [listed async for listed in storage.listing("variants/", page_size=page_size)]
+    keys = ["variants/a", "variants/b-1", "variants/b/1", "variants/c"]
+    assert [listed.key for listed in listing] == keys
+    assert [listed.byte_size for listed in listing] == [len(key) for key in keys]
+    assert all(before <= listed.last_modified <= now() + timedelta(seconds=5) for listed in listing)
+    assert [listed async for listed in storage.listing("nothing/", page_size=page_size)] == []
 
 
 async def test_a_missing_bucket_ends_the_start(settings: Settings) -> None:

@@ -318,8 +318,10 @@ async def test_reprocessing_keeps_what_can_be_seen_until_it_is_replaced(settings
             assert after is not None
 
             async def replaced() -> bool:
-                keys = await system.services.storage.keys(f"variants/{image_id}/")
-                return sorted(keys) == sorted(variant.key for variant in after.variants)
+                listing = system.services.storage.listing(f"variants/{image_id}/")
+                return [listed.key async for listed in listing] == sorted(
+                    variant.key for variant in after.variants
+                )
 
             await until(replaced)
         assert {variant.key for variant in before.variants}.isdisjoint(v.key for v in after.variants)
@@ -339,7 +341,7 @@ async def test_deleting_removes_every_object_and_tells_subscribers(system: Syste
     assert first[1]["__typename"] == "ImageNotFound"
     again = (await system.execute(query, ids=[image_id]))["data"]["deleteImages"]["results"]
     assert again == first[:1]
-    assert await system.services.storage.keys("") == []
+    assert [listed async for listed in system.services.storage.listing("")] == []
     tombstone = await the_image(system, image_id)
     assert (tombstone["placeholder"], tombstone["original"]) == (None, None)
     assert (await followed(system, image_id))[-1]["status"] == "DELETED"

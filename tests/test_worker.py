@@ -1,7 +1,6 @@
 """The worker: woken by a message, safe without one, patient with what is away."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.bus import listen
@@ -19,17 +17,11 @@ from jobs.images import Image, Status
 from jobs.ingest import ingest
 from jobs.ports import Services
 from jobs.queue import DEVELOP, RedisQueue, deserialize, job_id, open_redis, serialize
-from jobs.settings import PREFIX, Settings
+from jobs.settings import Settings
 from jobs.worker import Worker, open_worker
 from tests.imaging import samples
 from tests.records import an_image
-from tests.system import until
-
-# The settings by which another process finds the same services.
-ADDRESSES = {
-    "mongo_url", "mongo_database", "redis_url", "namespace",
-    "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key",
-}  # fmt: skip
+from tests.system import environment_for, until
 
 
 class Called:
@@ -285,13 +277,8 @@ async def test_a_worker_that_is_asked_to_end_finishes_what_it_has_begun(services
     image = an_image(status=Status.PENDING, owner="local", byte_size=len(photo))
     await services.catalog.add([image])
     await services.storage.write(image.source_key, photo, content_type="image/jpeg")
-    settings = services.settings
-    environment = {
-        f"{PREFIX}{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in settings.model_dump(include=ADDRESSES).items()
-    }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "api.cli", "worker", env=os.environ | environment
+        sys.executable, "-m", "api.cli", "worker", env=environment_for(services.settings)
     )
     try:
         await ingest(image, services, via="hint")
