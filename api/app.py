@@ -17,13 +17,15 @@ from api.auth import LOOPBACK_ORIGIN
 from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
-from api.hooks import storage_hook
+from api.hooks import StorageHook, fetch_body
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
+from jobs.sns import Fetch
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_MIN_BODY = 1024 * 1024  # bytes
+_MIN_BODY = 1024 * 1024  # bytes of a GraphQL request, whatever the settings
+_MAX_EVENT = 1024 * 1024  # bytes of a storage event; no store sends as many
 _READY_WITHIN = 2.0  # seconds that each service has to answer
 
 
@@ -34,8 +36,12 @@ class State(TypedDict):
     hub: Hub
 
 
-def create_app(services: Services) -> Starlette:
-    """The ASGI application over services that are open for as long as it runs."""
+def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
+    """The ASGI application over services that are open for as long as it runs.
+
+    Args:
+        fetch: how it reaches Amazon, if the settings name an SNS topic.
+    """
     settings = services.settings
 
     @asynccontextmanager
@@ -45,12 +51,18 @@ def create_app(services: Services) -> Starlette:
             yield {"services": services, "hub": hub}
 
     graphql = GraphQLEndpoint(settings)
+    max_body = max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)
     return Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
-            Route("/hooks/storage", storage_hook, methods=["POST"]),
-            Route("/graphql", graphql),
+            Route(
+                "/hooks/storage",
+                StorageHook(settings, fetch).answer,
+                methods=["POST"],
+                middleware=[Middleware(BodyLimit, _MAX_EVENT)],
+            ),
+            Route("/graphql", graphql, middleware=[Middleware(BodyLimit, max_body)]),
             WebSocketRoute("/graphql", graphql),
         ],
         middleware=[
@@ -63,7 +75,6 @@ def create_app(services: Services) -> Starlette:
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type"],
             ),
-            Middleware(BodyLimit, max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)),
         ],
         lifespan=lifespan,
     )

@@ -5,47 +5,112 @@ away, so that the store delivers again.
 """
 
 import asyncio
+import base64
 import hmac
 
+import httpx
 import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from jobs.errors import InvalidInput, Unavailable
+from jobs.errors import InvalidInput, Unauthenticated, Unavailable
 from jobs.events import decode_events
 from jobs.ingest import ingest_event
 from jobs.ports import Services
+from jobs.settings import Settings
+from jobs.sns import Fetch, Topic
 
 log = structlog.get_logger(__name__)
 
+_FETCH_WITHIN = 5.0  # seconds
 
-async def storage_hook(request: Request) -> Response:
-    """`POST /hooks/storage` with `Authorization: Bearer $DARKROOM_HOOK_TOKEN`."""
-    services: Services = request.state.services
-    token = services.settings.hook_token
-    if token is None:
-        return _answer(404, "No webhook is configured: set DARKROOM_HOOK_TOKEN.")
-    expected = f"Bearer {token.get_secret_value()}"
-    if not hmac.compare_digest(request.headers.get("authorization", "").encode("latin-1"), expected.encode()):
-        return _answer(401, "Send the token as “Authorization: Bearer TOKEN”.")
-    body = await request.body()
+
+class StorageHook:
+    """`POST /hooks/storage`: from a store that knows the token, or from SNS, signed, for our topic."""
+
+    def __init__(self, settings: Settings, fetch: Fetch) -> None:
+        token, arn = settings.hook_token, settings.sns_topic_arn
+        self._token = token.get_secret_value().encode() if token else None
+        self._topic = Topic(arn, fetch) if arn else None
+
+    async def answer(self, request: Request) -> Response:
+        """Follow the events of one request."""
+        services: Services = request.state.services
+        if self._token is None and self._topic is None:
+            return _answer(404, "No webhook is configured: set DARKROOM_HOOK_TOKEN.")
+        body = await request.body()
+        try:
+            if self._token is None or not _knows(request, self._token):
+                await self._admit_sns(request, body, services)
+            events = decode_events(body)
+        except Unauthenticated as error:
+            log.info("a webhook is refused", reason=error.message)
+            # There are stores that send the password in their URL only after they were asked for it.
+            return _answer(401, error.message, {"WWW-Authenticate": 'Basic realm="darkroom"'})
+        except InvalidInput as error:
+            log.warning("a webhook makes no sense", reason=error.message, body=body[:1_000])
+            return _answer(400, error.message)
+        except Unavailable as error:
+            return _away(error)
+        # Each for itself: one that has to come again must not hold up the others.
+        done = await asyncio.gather(
+            *(ingest_event(event, services, via="webhook") for event in events), return_exceptions=True
+        )
+        results: list[str] = []
+        for outcome in done:
+            if isinstance(outcome, Unavailable):
+                return _away(outcome)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            results.append(outcome)
+        return JSONResponse({"results": results})
+
+    async def _admit_sns(self, request: Request, body: bytes, services: Services) -> None:
+        if self._topic is None or "x-amz-sns-message-type" not in request.headers:
+            raise Unauthenticated("Send the token as “Authorization: Bearer TOKEN”.")
+        await self._topic.admit(body, at=services.clock())
+
+
+async def fetch_body(url: str) -> bytes:
+    """The body of `url`, which leads nowhere else.
+
+    Raises:
+        Unavailable: it cannot be had.
+    """
     try:
-        events = decode_events(body)
-    except InvalidInput as error:
-        log.warning("a webhook makes no sense", reason=error.message, body=body[:1_000])
-        return _answer(400, error.message)
-    # Each for itself: one that has to come again must not hold up the others.
-    done = await asyncio.gather(
-        *(ingest_event(event, services, via="webhook") for event in events), return_exceptions=True
-    )
-    results: list[str] = []
-    for outcome in done:
-        if isinstance(outcome, Unavailable):
-            return _answer(503, outcome.message, {"Retry-After": "5"})
-        if isinstance(outcome, BaseException):
-            raise outcome
-        results.append(outcome)
-    return JSONResponse({"results": results})
+        async with httpx.AsyncClient(timeout=_FETCH_WITHIN) as http:
+            answer = await http.get(url)
+    except httpx.HTTPError as error:
+        raise Unavailable(f"Amazon does not answer: {error}") from error
+    if answer.status_code != 200:  # a redirection among others
+        raise Unavailable(f"Amazon answers with status {answer.status_code}.")
+    return answer.content
+
+
+def _knows(request: Request, token: bytes) -> bool:
+    """Whether the token is there: as a bearer's, as the password of Basic, or as `token` in the query.
+
+    Ceph can send only what stands in its URL, and Pub/Sub no more than the query of that.
+    """
+    # As it came: Starlette has read its bytes as Latin-1.
+    scheme, _, credentials = request.headers.get("authorization", "").encode("latin-1").partition(b" ")
+    offered = [request.query_params.get("token", "").encode()]
+    if scheme.lower() == b"bearer":
+        offered.append(credentials)
+    elif scheme.lower() == b"basic":
+        offered.append(_password(credentials))
+    return any(hmac.compare_digest(item, token) for item in offered)
+
+
+def _password(credentials: bytes) -> bytes:
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
+
+
+def _away(error: Unavailable) -> Response:
+    return _answer(503, error.message, {"Retry-After": "5"})
 
 
 def _answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

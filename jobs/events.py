@@ -5,70 +5,139 @@ found under a key.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from jobs.errors import InvalidInput
 
+_R2_CREATIONS = ("PutObject", "CopyObject", "CompleteMultipartUpload")
+
 
 class ObjectCreated(NamedTuple):
-    """The store's word that `key` exists in `bucket`."""
+    """The store's word that `key` exists in `bucket`; the rest is for `fold`, and None where it is not said.
+
+    `version` is S3's version or Google's generation. `sequencer` is hexadecimal text which grows with each
+    change of one key.
+    """
 
     bucket: str
     key: str
+    version: str | None = None
+    etag: str | None = None
+    sequencer: str | None = None
 
 
 def decode_events(body: str | bytes) -> list[ObjectCreated]:
-    """The creations that a message or a request body tells of.
+    """The creations that a message or a request body tells of, each once.
 
     Raises:
         InvalidInput: it is no JSON, or no storage event.
     """
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):  # the latter: a thousand brackets and nothing in them
-        raise InvalidInput("A storage event is JSON.") from None
-    return parse_events(payload)
+    return fold(parse_events(_decode(body)))
 
 
-def parse_events(payload: object) -> list[ObjectCreated]:
-    """The creations that `payload`, decoded JSON in S3's format, tells of.
+def fold(events: Iterable[ObjectCreated]) -> list[ObjectCreated]:
+    """The events without duplicates, and without those that a newer one of the same key makes needless.
 
-    Tests that a store sends when notifications are set up, and events of other kinds, tell of none.
+    Where the store gives no sequencer, only events that are alike in everything are duplicates.
+    """
+    newest: dict[tuple[str | None, ...], ObjectCreated] = {}
+    for event in events:
+        alike = event if event.sequencer is None else (event.bucket, event.key)
+        known = newest.get(alike)
+        if known is None or _is_earlier(known.sequencer or "", event.sequencer or ""):
+            newest[alike] = event
+    return list(newest.values())
+
+
+def _is_earlier(one: str, other: str) -> bool:
+    """By the rule in S3's “Event message structure”: padded with zeros on the right, then as text."""
+    width = max(len(one), len(other))
+    return one.ljust(width, "0") < other.ljust(width, "0")
+
+
+def parse_events(payload: Any) -> list[ObjectCreated]:
+    """The creations that `payload` tells of: decoded JSON as one of the stores sends it, or a list of such.
+
+    The formats are those of S3 (to a queue, by SNS, by EventBridge), MinIO, Ceph, Cloudflare R2 and Google
+    Cloud Storage (by Pub/Sub). Tests that a store sends when notifications are set up, and events of other
+    kinds, tell of none.
 
     Raises:
         InvalidInput: the payload is not a storage event, or has no record that makes sense.
     """
-    if not isinstance(payload, Mapping):
-        raise InvalidInput("A storage event is a JSON object.")
-    if payload.get("Event") == "s3:TestEvent":
-        return []
-    records = payload.get("Records")
-    if not isinstance(records, list):
-        raise InvalidInput("A storage event has a list of Records.")
+    if payload == []:
+        raise InvalidInput("A storage event is not empty.")
     found: list[ObjectCreated] = []
     complaint: InvalidInput | None = None
-    for record in records:
-        try:
-            created = _created(record)
-        except InvalidInput as error:
-            complaint = error  # it must not drag its neighbours down
-            continue
-        if created is not None:
-            found.append(created)
+    for item in payload if isinstance(payload, list) else [payload]:
+        for record in _records(item):
+            try:
+                created = _created(record)
+            except InvalidInput as error:
+                complaint = error  # it must not drag its neighbours down
+                continue
+            if created is not None:
+                found.append(created)
     if complaint is not None and not found:
         raise complaint
     return found
 
 
-def _created(record: Any) -> ObjectCreated | None:
+def _decode(body: str | bytes) -> Any:
     try:
-        name, bucket, key = record["eventName"], record["s3"]["bucket"]["name"], record["s3"]["object"]["key"]
-    except (KeyError, TypeError):
-        raise InvalidInput("A record of a storage event names its event, bucket and key.") from None
-    if not (isinstance(name, str) and isinstance(bucket, str) and isinstance(key, str)):
-        raise InvalidInput("A record of a storage event names its event, bucket and key in text.")
-    if not name.removeprefix("s3:").startswith("ObjectCreated:"):
-        return None
-    return ObjectCreated(bucket, unquote_plus(key))  # S3 encodes keys as forms do
+        return json.loads(body)
+    except (ValueError, RecursionError):  # the latter: a thousand brackets and nothing in them
+        raise InvalidInput("A storage event is JSON.") from None
+
+
+def _records(item: Any) -> list[Any]:
+    """What an envelope holds; anything else is a record itself."""
+    match item:
+        case {"Records": list(records)}:
+            return records
+        case {"Type": "Notification", "Message": str(message)}:
+            return _records(_decode(message))
+        case _:
+            return [item]
+
+
+def _created(record: Any) -> ObjectCreated | None:
+    match record:
+        case {
+            "eventName": str(name),
+            "s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **about}},
+        }:  # S3's own, and with their own habits MinIO's and Ceph's
+            if not name.removeprefix("s3:").startswith("ObjectCreated:"):
+                return None
+            sequencer = about.get("sequencer")
+            if record.get("eventSource") == "ceph:s3":
+                sequencer = None  # the bytes of a clock, the lowest first: as text they have no order
+            else:
+                key = unquote_plus(key)  # encoded as forms are
+            return _event(bucket, key, about.get("versionId"), about.get("eTag"), sequencer)
+        case {
+            "detail-type": str(kind),
+            "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **about}},
+        }:  # EventBridge
+            if kind != "Object Created":
+                return None
+            return _event(bucket, key, about.get("version-id"), about.get("etag"), about.get("sequencer"))
+        case {"action": str(action), "bucket": str(bucket), "object": {"key": str(key), **about}}:  # R2
+            return _event(bucket, key, None, about.get("eTag"), None) if action in _R2_CREATIONS else None
+        case {
+            "message": {"attributes": {"eventType": str(kind), "bucketId": str(bucket), "objectId": str(key)}}
+        }:  # Google, by Pub/Sub; the message's data say the same at length
+            if kind != "OBJECT_FINALIZE":
+                return None
+            return _event(bucket, key, record["message"]["attributes"].get("objectGeneration"), None, None)
+        case {"Event": "s3:TestEvent"} | {"Type": "SubscriptionConfirmation" | "UnsubscribeConfirmation"}:
+            return None
+        case _:
+            raise InvalidInput("A record of a storage event names its event, bucket and key in text.")
+
+
+def _event(bucket: str, key: str, *about: Any) -> ObjectCreated:
+    """With whatever of `about`, in the order of the fields, is there."""
+    return ObjectCreated(bucket, key, *(item if isinstance(item, str) and item else None for item in about))

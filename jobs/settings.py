@@ -35,6 +35,8 @@ def _http_url(text: str) -> str:
     return text
 
 
+_SNS_TOPIC = r"^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
@@ -63,6 +65,7 @@ class Settings(BaseSettings):
 
     events_queue_url: HttpUrl | None = None
     hook_token: SecretStr | None = None
+    sns_topic_arn: Annotated[str | None, Field(pattern=_SNS_TOPIC)] = None
 
     auth: Literal["none", "keys"] = "keys"
     api_keys: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}  # owner -> SHA-256 of the key

@@ -11,6 +11,7 @@ from jobs.errors import SettingsError, Unavailable
 from jobs.images import Image, Status
 from jobs.ports import Services
 from jobs.settings import Settings
+from tests.shapes import SHAPES, Shape
 from tests.test_events import record
 from tests.test_ingest import AwayQueue, state, uploaded
 
@@ -36,6 +37,15 @@ async def test_the_store_tells_of_what_is_stored(services: Services, queue: Even
     image = await uploaded(services)
     message = await event_of(queue, image.source_key)
     assert await handle(message, services)
+    assert (await state(services, image)).status is Status.UPLOADED
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_the_queue_may_hear_of_it_by_other_ways(services: Services, shape: Shape) -> None:
+    """By a topic, or by EventBridge: whoever may write to the queue is believed."""
+    image = await uploaded(services)
+    body = json.dumps(shape(services.settings.s3_bucket, image.source_key))
+    assert await handle(Message(body, "receipt"), services)
     assert (await state(services, image)).status is Status.UPLOADED
 
 

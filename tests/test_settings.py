@@ -45,6 +45,8 @@ def test_a_missing_setting_is_named(name: str, environment: pytest.MonkeyPatch) 
         ("WORKER_CONCURRENCY", "many"),
         ("PRESETS", '{"default": {"variants": []}}'),
         ("PRESETS", '{"a": {"variants": [{"name": "x", "width": 1}, {"name": "x", "width": 2}]}}'),
+        ("SNS_TOPIC_ARN", "uploads"),
+        ("SNS_TOPIC_ARN", "arn:aws:sns:evil.example/:111122223333:uploads"),
         ("API_KEYS", '{"shop": "not-a-hash"}'),
         ("MONGO_DATABASE", "a b"),
         ("SWEEP_SECONDS", "inf"),
