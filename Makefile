@@ -9,7 +9,7 @@ ARGS ?=
 # Trust whom this machine trusts, a company's proxy among them.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: run test check bench lock format clean
+.PHONY: run test check bench chaos lock format clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## start everything on this machine; ARGS="--port 9000" is passed on
@@ -26,6 +26,9 @@ check: $(READY)  ## style, types and the direction of imports
 
 bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine" or ARGS="imaging" for a part
 	$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(READY)  ## the promises under faults, over real processes, with figures; ARGS="store" for those so named
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -251,6 +251,7 @@ class Attempt:
                 width=made.width,
                 height=made.height,
                 byte_size=len(body),
+                sha256=hashlib.sha256(body).hexdigest(),
             )
         )
         reach(Failpoint.PROCESS_STORED)

@@ -63,7 +63,7 @@ async def embedded_services(data_dir: Path) -> AsyncIterator[Embedded]:
             starting = await asyncio.gather(
                 *(
                     stack.enter_async_context(start(data_dir, ports[name]))
-                    for name, start in (("mongod", _mongod), ("valkey", _valkey), ("ministack", _ministack))
+                    for name, start in (("mongod", mongod), ("valkey", valkey), ("ministack", ministack))
                 ),
                 return_exceptions=True,
             )
@@ -139,7 +139,8 @@ def _kept(path: Path) -> Any:
 
 
 @asynccontextmanager
-async def _mongod(data_dir: Path, port: int) -> AsyncIterator[Service]:
+async def mongod(data_dir: Path, port: int) -> AsyncIterator[Service]:
+    """MongoDB as a replica set of one, its data below `data_dir`."""
     folder = data_dir / "mongod"
     command: list[str | Path] = [
         _mongod_binary(), "--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", str(port),
@@ -188,7 +189,8 @@ def _mongod_binary() -> Path:
 
 
 @asynccontextmanager
-async def _valkey(data_dir: Path, port: int) -> AsyncIterator[Service]:
+async def valkey(data_dir: Path, port: int) -> AsyncIterator[Service]:
+    """Valkey, which keeps what it was told, below `data_dir`."""
     folder = data_dir / "valkey"
     command: list[str | Path] = [
         _valkey_binary(), "--bind", "127.0.0.1", "--port", str(port), "--dir", folder,
@@ -215,7 +217,8 @@ def _valkey_binary() -> Path:
 
 
 @asynccontextmanager
-async def _ministack(data_dir: Path, port: int) -> AsyncIterator[Service]:
+async def ministack(data_dir: Path, port: int) -> AsyncIterator[Service]:
+    """S3 and its queue, their data below `data_dir`."""
     objects, state = data_dir / "s3", data_dir / "ministack"
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),

@@ -95,7 +95,7 @@ class Source(_Value):
 
 
 class Variant(_Value):
-    """One derived rendition. `key` names its object; sizes are in pixels and bytes."""
+    """One derived rendition. `key` names its object; sizes are in pixels and bytes, `sha256` is hex."""
 
     name: str
     key: str
@@ -104,6 +104,7 @@ class Variant(_Value):
     width: int
     height: int
     byte_size: int
+    sha256: str | None = None  # of those made before it was recorded
 
 
 class Placeholder(_Value):

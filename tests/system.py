@@ -20,10 +20,12 @@ from jobs.services import open_services
 from jobs.settings import PREFIX, Settings
 from jobs.worker import open_worker
 
-# The settings by which another process finds the same services.
-_ADDRESSES = {
+# What another process needs to know of the same deployment.
+_PASSED_ON = {
     "mongo_url", "mongo_database", "redis_url", "namespace",
     "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key",
+    "events_queue_url", "hook_token", "auth", "sweep_seconds", "worker_concurrency", "develop_seconds",
+    "log_format",
 }  # fmt: skip
 
 
@@ -61,12 +63,12 @@ async def running_system(
         listener = stack.enter_context(listen_on("127.0.0.1", 0))
         server = create_server(services)
         await stack.enter_async_context(
-            _task(server.serve(sockets=[listener]), lambda: server.handle_exit(signal.SIGTERM, None))
+            running_beside(server.serve(sockets=[listener]), lambda: server.handle_exit(signal.SIGTERM, None))
         )
         if worker:
             await stack.enter_async_context(working(settings))
         if events:
-            await stack.enter_async_context(_task(run_consumer(settings)))
+            await stack.enter_async_context(running_beside(run_consumer(settings)))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx.AsyncClient(timeout=30) as http:
             while not server.started:
@@ -77,14 +79,18 @@ async def running_system(
 @asynccontextmanager
 async def working(settings: Settings) -> AsyncIterator[None]:
     """A worker that develops what comes."""
-    async with open_worker(settings, handle_signals=False) as worker, _task(worker.async_run(), worker.stop):
+    async with (
+        open_worker(settings, handle_signals=False) as worker,
+        running_beside(worker.async_run(), worker.stop),
+    ):
         yield
 
 
 @asynccontextmanager
-async def _task(
+async def running_beside(
     work: Coroutine[Any, Any, None], stop: Callable[[], None] | None = None
 ) -> AsyncIterator[None]:
+    """`work` beside what goes on in the context; `stop` asks it to end, or else it is cancelled."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -106,5 +112,5 @@ def environment_for(settings: Settings) -> dict[str, str]:
     """The environment in which another process finds the same services."""
     return os.environ | {
         f"{PREFIX}{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in settings.model_dump(include=_ADDRESSES).items()
+        for name, value in settings.model_dump(include=_PASSED_ON, exclude_none=True).items()
     }

@@ -1,0 +1,81 @@
+"""The verdict: whether what happened kept every promise."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+from jobs.consistency import Finding
+from jobs.images import MOVES, Image, Status, Variant
+from jobs.orphans import SETTLED, scan
+from jobs.ports import Services
+from jobs.sweep import sweep
+from tests.chaos.journal import History, Journal
+
+_ENDS = {Status.READY, Status.REJECTED, Status.FAILED}
+_POSSIBLE = {(source, rule.target) for rule in MOVES.values() for source in rule.sources}
+
+
+def judge_history(history: History) -> list[str]:
+    """What of an image's history cannot be."""
+    wrong: list[str] = []
+    if history.changes[0].version != 1 or history.changes[0].status is not Status.PENDING:
+        wrong.append("it did not begin")
+    for before, after in pairwise(history.changes):
+        if after.version != before.version + 1:
+            wrong.append(f"version {after.version} after {before.version}")
+        if (before.status, after.status) not in _POSSIBLE:
+            wrong.append(f"{after.status} after {before.status}")
+    ends = Counter((change.round, change.takes) for change in history.changes if change.status in _ENDS)
+    wrong += [f"attempt {attempt} ended {times} times" for attempt, times in ends.items() if times > 1]
+    rounds = Counter(change.round for change in history.changes if change.status in _ENDS)
+    wrong += [f"round {round_} ended {times} times" for round_, times in rounds.items() if times > 1]
+    return wrong
+
+
+def judge_journal(journal: Journal, accepted: set[str]) -> list[str]:
+    """What is wrong with any history; and uploads that the store took and nobody developed."""
+    wrong = [
+        f"{image_id}: {complaint}"
+        for image_id, history in journal.histories.items()
+        for complaint in judge_history(history)
+    ]
+    wrong += [f"{image_id}: lost" for image_id in accepted - journal.histories.keys()]
+    return wrong + [
+        f"{image_id}: left {journal.histories[image_id].status}"
+        for image_id in accepted & journal.histories.keys()
+        if not journal.histories[image_id].status.at_rest
+    ]
+
+
+async def judge_objects(services: Services, accepted: set[str]) -> list[str]:
+    """Variants that are not what their record says, and objects without an owner."""
+    gate = asyncio.Semaphore(8)
+
+    async def look(image: Image) -> list[str]:
+        async with gate:
+            return [
+                complaint for variant in image.variants if (complaint := await _differs(variant, services))
+            ]
+
+    images = await services.catalog.get_many(accepted)
+    wrong = [complaint for found in await asyncio.gather(*map(look, images.values())) for complaint in found]
+
+    # What is left to the sweep it removes when it is due; then nothing may be left.
+    later = replace(services, clock=lambda: services.clock() + 2 * SETTLED + timedelta(minutes=5))
+    while (await sweep(later)).total():
+        pass
+    findings: list[Finding] = []
+    await scan(later, findings.append)
+    return wrong + [f"{finding.image_id}: {finding.fault} {finding.keys}" for finding in findings]
+
+
+async def _differs(variant: Variant, services: Services) -> str | None:
+    body = b"".join([chunk async for chunk in services.storage.read(variant.key)])
+    if len(body) != variant.byte_size:
+        return f"{variant.key} has {len(body)} bytes"
+    if hashlib.sha256(body).hexdigest() != variant.sha256:
+        return f"{variant.key} has other bytes"
+    return None
