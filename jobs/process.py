@@ -44,17 +44,19 @@ async def process(image_id: str, services: Services, developer: Developer) -> Pr
         Unavailable: a service is away, which is no attempt; it should run again when that is back.
     """
     fence = new_fence()
+    attempt: Attempt | None = None
     try:
         image = await _take(image_id, fence, services)
         if image is None:
             return await _not_ours(image_id, services)
         reach(Failpoint.PROCESS_TAKEN)
-        return await _verdict(Attempt(image, fence, services), developer, holding(image_id, fence, services))
+        attempt = Attempt(image, fence, services)
+        return await _verdict(attempt, developer, holding(image_id, fence, services))
     except (asyncio.CancelledError, Unavailable):
-        await asyncio.shield(_give_back(image_id, fence, services, counted=False))
+        await asyncio.shield(_give_back(image_id, fence, attempt, services, counted=False))
         raise
     except TryAgain:
-        await asyncio.shield(_give_back(image_id, fence, services, counted=True))
+        await asyncio.shield(_give_back(image_id, fence, attempt, services, counted=True))
         raise
 
 
@@ -69,14 +71,19 @@ async def _take(image_id: str, fence: str, services: Services) -> Image | None:
     return image
 
 
-async def _give_back(image_id: str, fence: str, services: Services, *, counted: bool) -> None:
+async def _give_back(
+    image_id: str, fence: str, attempt: Attempt | None, services: Services, *, counted: bool
+) -> None:
     """End the lease of `fence` early, if there is one; where that fails, it ends by itself.
 
     Args:
+        attempt: what was done under it; if it has passed to somebody else, that was for nothing.
         counted: whether the file may be what ended the attempt.
     """
     try:
-        await services.catalog.release(image_id, fence=fence, at=services.clock(), counted=counted)
+        held = await services.catalog.release(image_id, fence=fence, at=services.clock(), counted=counted)
+        if attempt is not None and not held:
+            await attempt.abandon()
     except Unavailable as error:
         log.warning("a lease was not released", image=image_id, reason=error.message)
 

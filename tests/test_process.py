@@ -278,6 +278,22 @@ async def test_a_late_result_is_refused_and_leaves_nothing_behind(services: Serv
     assert await variants_in_store(services) == [variant.key for variant in after.variants]
 
 
+async def test_a_worker_that_was_away_for_long_leaves_nothing_behind(services: Services) -> None:
+    """Another has finished since; this one finds first that its time is over."""
+    image = await arrived(services)
+    future = replace(services, clock=lambda: services.clock() + 2 * LEASE)
+
+    async def overtake() -> None:
+        assert await process(image.id, future, Scripted()) is Processed.READY
+        raise TimeoutError
+
+    with pytest.raises(Unavailable):
+        await process(image.id, services, Scripted(overtake))
+    after = await state(services, image)
+    assert (after.status, after.attempts) == (Status.READY, 2)
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
+
+
 async def test_an_image_deleted_meanwhile_stays_deleted(services: Services) -> None:
     """And the variants that were just written go too."""
     image = await arrived(services)
