@@ -1,7 +1,8 @@
 """Animation: the frames of a moving picture, one after the other in the memory of one."""
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -12,51 +13,54 @@ from jobs.formats import SourceFormat
 from jobs.imaging import apng, gif
 from jobs.imaging.colour import to_eight_bits
 from jobs.imaging.decode import at_fault, open_still
-from jobs.imaging.patches import Patch, compose, leave_gaps
+from jobs.imaging.patches import Patch, compose, need_alpha
 
 _HASTY = 10  # milliseconds; browsers show frames of at most that for a tenth of a second
 _AS_BROWSERS_DO = 100
 _LONGEST = 2**24 - 1  # milliseconds, of a frame of a WebP
 _LONGEST_IN_ALL = 2**31 - 1  # milliseconds, to what encoders count
 _MOST_TIMES = 2**16 - 1  # that a WebP can be told to be shown
-_MOVING = {SourceFormat.GIF, SourceFormat.WEBP, SourceFormat.PNG, SourceFormat.AVIF}
+_WHOLE = {SourceFormat.WEBP, SourceFormat.AVIF}  # whose frames Pillow gives as they are seen
 _GREY = {"1", "L", "LA", "I", "I;16"}
 
 
-def patches(path: Path, format_: SourceFormat) -> Iterator[Patch]:
-    """What each frame of a file paints; nothing of a file whose frames are whole pictures, or which has none.
+def read_patches(path: Path, format_: SourceFormat, most: int) -> list[Patch]:
+    """What each frame of a file paints, up to one beyond `most`; nothing where frames are whole pictures.
 
-    Any exception means that the file is broken.
+    Raises:
+        Rejection: it is broken.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    if format_ not in (SourceFormat.GIF, SourceFormat.PNG):
+        return []
+    with at_fault(), _mapped(path) as data:
         if format_ is SourceFormat.GIF:
-            yield from gif.patches(data)
-        elif format_ is SourceFormat.PNG and apng.is_animated(data):
-            yield from apng.patches(data)
+            return list(islice(gif.patches(data), most + 1))
+        return list(islice(apng.patches(data), most + 1)) if apng.is_animated(data) else []
 
 
-def frame_count(image: Image.Image, path: Path, format_: SourceFormat, most: int) -> int:
-    """How many frames an opened file has; counted up to one beyond `most`.
+def frame_count(image: Image.Image, format_: SourceFormat, patches: Sequence[Patch]) -> int:
+    """How many frames an opened file has.
 
     Several pictures in one file (MPO, gain maps, pages) are no frames: the first counts.
 
     Raises:
         Rejection: it is broken.
     """
-    if format_ not in _MOVING:
-        return 1
+    if format_ not in _WHOLE:
+        return len(patches) or 1
     with at_fault():
-        painted = sum(1 for _ in islice(patches(path, format_), most + 1))
-        return painted or int(getattr(image, "n_frames", 1))
+        return int(getattr(image, "n_frames", 1))
 
 
-def pictures(image: Image.Image, path: Path, format_: SourceFormat) -> Iterator[tuple[Image.Image, float]]:
+def pictures(
+    image: Image.Image, path: Path, format_: SourceFormat, patches: Sequence[Patch]
+) -> Iterator[tuple[Image.Image, float]]:
     """Each frame of an opened file as it is seen, and for how many milliseconds.
 
     A picture is good until the next is asked for. Any exception means that the file is broken.
     """
-    if next(patches(path, format_), None):
-        yield from _composed(image, path, format_)
+    if patches:
+        yield from _composed(image, path, format_, patches)
         return
     for frame in range(getattr(image, "n_frames", 1)):
         image.seek(frame)
@@ -64,9 +68,11 @@ def pictures(image: Image.Image, path: Path, format_: SourceFormat) -> Iterator[
         yield image, image.info.get("duration", 0)
 
 
-def _composed(image: Image.Image, path: Path, format_: SourceFormat) -> Iterator[tuple[Image.Image, float]]:
+def _composed(
+    image: Image.Image, path: Path, format_: SourceFormat, patches: Sequence[Patch]
+) -> Iterator[tuple[Image.Image, float]]:
     mode = "L" if format_ is SourceFormat.PNG and image.mode in _GREY else "RGB"
-    if leave_gaps(patches(path, format_), image.size):
+    if need_alpha(patches, image.size):
         mode += "A"
 
     def opened(file: bytes) -> Image.Image:
@@ -74,8 +80,15 @@ def _composed(image: Image.Image, path: Path, format_: SourceFormat) -> Iterator
             still.load()
             return to_eight_bits(still)
 
-    for picture, patch in compose(patches(path, format_), image.size, mode, opened):
-        yield picture, patch.milliseconds
+    with _mapped(path) as data:
+        for picture, patch in compose(patches, data, image.size, mode, opened):
+            yield picture, patch.milliseconds
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 class Frames(Image.Image):

@@ -1,22 +1,31 @@
 """APNG: what each frame of an animated PNG paints (PNG, third edition, clause 4.9)."""
 
 import struct
-import zlib
 from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
-from jobs.imaging.patches import Data, Disposal, Patch
+from jobs.imaging.patches import Disposal, Patch
+from jobs.imaging.png import SIGNATURE, Data, chunk, chunks
 
-_SIGNATURE = 8  # bytes
-_DISPOSALS = (Disposal.KEEP, Disposal.CLEAR, Disposal.RESTORE)
-_OF_ALL = {b"PLTE", b"tRNS"}  # what the pixels of every frame are read by
+_DISPOSALS = (Disposal.NONE, Disposal.BACKGROUND, Disposal.PREVIOUS)
+_OF_ALL = {b"PLTE": 768, b"tRNS": 256}  # what the pixels of every frame are read by, at most that many bytes
 _ALPHA = 4  # in the type of colour: it has an alpha channel
 _CONTROL = struct.Struct(">4xIIIIHHBB")
 _PER_SECOND = 100  # what a denominator of 0 stands for
 
 
+class _Common(NamedTuple):
+    header: bytes
+    chunks: dict[bytes, bytes]
+
+
 def is_animated(data: Data) -> bool:
     """Whether it says so where it must: before its pixels."""
-    return any(name == b"acTL" for name, _ in _chunks(data, before=b"IDAT"))
+    for name, _, _ in chunks(data):
+        if name in (b"acTL", b"IDAT"):
+            return name == b"acTL"
+    return False
 
 
 def patches(data: Data) -> Iterator[Patch]:
@@ -24,56 +33,53 @@ def patches(data: Data) -> Iterator[Patch]:
 
     Raises:
         struct.error: the file is broken.
+        ValueError: a frame is not within the canvas, or there are more colours than there can be.
     """
-    header, common = b"", b""
+    common = _Common(b"", {})
     control: bytes | None = None
-    pixels: list[bytes] = []
-    for name, content in _chunks(data):
+    begun = 0
+    for name, start, stop in chunks(data):
         if name == b"IHDR":
-            header = content
+            common = _Common(data[start:stop], {})
         elif name in _OF_ALL:
-            common += _chunk(name, content)
+            if stop - start > _OF_ALL[name]:
+                raise ValueError(f"{stop - start} bytes of {name!r}")
+            common.chunks.setdefault(name, data[start:stop])
         elif name == b"fcTL":
             if control is not None:
-                yield _patch(header, common, control, pixels)
-            control, pixels = content, []
-        elif control is not None and name == b"IDAT":
-            pixels.append(content)
-        elif control is not None and name == b"fdAT":
-            pixels.append(content[4:])  # behind its number
+                yield _patch(common, control, begun, start - 8)
+            control, begun = data[start:stop], stop + 4
     if control is not None:
-        yield _patch(header, common, control, pixels)
+        yield _patch(common, control, begun, len(data))
 
 
-def _patch(header: bytes, common: bytes, control: bytes, pixels: list[bytes]) -> Patch:
+def _patch(common: _Common, control: bytes, start: int, stop: int) -> Patch:
     width, height, left, upper, numerator, denominator, disposal, blend = _CONTROL.unpack(control)
-    still = _chunk(b"IHDR", struct.pack(">II", width, height) + header[8:])
-    file = b"".join(
-        (b"\x89PNG\r\n\x1a\n", still, common, _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b""))
-    )
+    canvas = struct.unpack_from(">II", common.header)
+    if left + width > canvas[0] or upper + height > canvas[1]:
+        raise ValueError("a frame is not within the canvas")
     return Patch(
-        file=file,
+        still=partial(_still, common, width, height, start, stop),
         left=left,
         upper=upper,
         width=width,
         height=height,
         milliseconds=round(1_000 * numerator / (denominator or _PER_SECOND)),
-        disposal=_DISPOSALS[disposal] if disposal < len(_DISPOSALS) else Disposal.KEEP,
-        over=blend == 1,
-        clear=bool(header[9] & _ALPHA) or b"tRNS" in common,
+        disposal=_DISPOSALS[disposal] if disposal < len(_DISPOSALS) else Disposal.NONE,
+        blend=blend == 1,
+        has_alpha=bool(common.header[9] & _ALPHA) or b"tRNS" in common.chunks,
     )
 
 
-def _chunks(data: Data, *, before: bytes = b"IEND") -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of each chunk up to one of the name `before`, or to where they end."""
-    at = _SIGNATURE
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        if name == before:
-            return
-        yield name, data[at + 8 : at + 8 + length]
-        at += length + 12
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+def _still(common: _Common, width: int, height: int, start: int, stop: int, data: Data) -> bytes:
+    """A PNG of the one frame whose chunks `data` has from `start` to `stop`."""
+    pixels = b"".join(
+        data[begin + (4 if name == b"fdAT" else 0) : end]  # behind its number
+        for name, begin, end in chunks(data, start, stop)
+        if name in (b"IDAT", b"fdAT")
+    )
+    header = struct.pack(">II", width, height) + common.header[8:]
+    read_by = (chunk(name, content) for name, content in common.chunks.items())
+    return b"".join(
+        (SIGNATURE, chunk(b"IHDR", header), *read_by, chunk(b"IDAT", pixels), chunk(b"IEND", b""))
+    )

@@ -45,7 +45,8 @@ def profile_of_codes(primaries: int, transfer: int) -> bytes | None:
     PQ and HLG are shown as on a display whose white has 203 nits, brighter parts compressed up to 1000.
 
     Returns:
-        `SRGB` if it is that; None if a code point is not known.
+        `SRGB` if it is that; None if a code point is not known here, as those of film and of scientific
+        cameras are not.
     """
     curve = _srgb if transfer in _LIKE_SRGB else _CURVES.get(transfer)
     if primaries not in _PRIMARIES or curve is None:

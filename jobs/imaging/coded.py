@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.formats import SourceFormat
 from jobs.imaging.cicp import profile_of_codes, profile_of_gamma
+from jobs.imaging.png import chunks
 
 _MAX_PARTS = 1_000  # chunks, or boxes beside each other, that are looked at
 _MAX_META = 2**20  # bytes of a `meta` box: it has some hundreds
@@ -25,7 +26,8 @@ def coded_profile(path: Path, format_: SourceFormat, info: Mapping[Any, Any]) ->
         info: what Pillow knows of the image.
 
     Returns:
-        None if the file says nothing of the kind, or if its ICC profile counts.
+        None if the file says nothing of the kind, or if its ICC profile counts. Code points that stand only
+        in the coded video, or only in the track of a sequence, are not looked for.
     """
     icc = info.get("icc_profile")
     if format_ is SourceFormat.PNG:
@@ -47,15 +49,12 @@ def _codes(path: Path, format_: SourceFormat) -> Codes | None:
 
 def _cicp(data: mmap.mmap) -> Codes | None:
     """The code points of a PNG's cICP chunk; it stands before the pixels."""
-    at = 8
-    for _ in range(_MAX_PARTS):
-        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if name == b"cICP" and size == 4:
-            primaries, transfer, matrix, full_range = data[at + 8 : at + 12]
+    for name, start, stop in islice(chunks(data), _MAX_PARTS):
+        if name == b"cICP" and stop - start == 4:
+            primaries, transfer, matrix, full_range = data[start:stop]
             return (primaries, transfer) if matrix == 0 and full_range == 1 else None
-        if name in (b"IDAT", b""):
+        if name == b"IDAT":
             break
-        at += size + 12
     return None
 
 

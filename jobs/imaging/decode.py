@@ -2,7 +2,7 @@
 
 import mmap
 import warnings
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -13,6 +13,7 @@ from jobs.errors import ProblemCode, Rejection
 from jobs.facts import Camera
 from jobs.formats import SourceFormat
 from jobs.imaging.exif import camera
+from jobs.imaging.patches import Patch
 from jobs.imaging.sniff import HEAD, sniff
 from jobs.imaging.tiff import check_kind
 from jobs.imaging.webp import leaves_gaps
@@ -32,6 +33,7 @@ class Header(NamedTuple):
     frame_count: int
     orientation: int  # EXIF's, 1 to 8
     camera: Camera | None
+    patches: Sequence[Patch] = ()  # what its frames paint, where they need be put together
 
     @property
     def sideways(self) -> bool:
@@ -104,13 +106,13 @@ def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Imag
         if detected is SourceFormat.TIFF:
             check_kind(path)
         image = open_still(path, detected)
-        if isinstance(image, WebPImagePlugin.WebPImageFile) and image.is_animated and image.mode == "RGB":
+        if isinstance(image, WebPImagePlugin.WebPImageFile) and image.mode == "RGB":
             _show_gaps(image, path)
         return image
 
 
 def open_still(file: Path | BinaryIO, detected: SourceFormat) -> Image.Image:
-    """The same for a part of a file whose header was admitted; any exception means that it is broken."""
+    """A file, or a part of one that is a file too, with no budget; any exception means that it is broken."""
     image = Image.open(file, formats=[_DECODERS.get(detected, detected.name)])
     _scale_key(image)
     return image
@@ -155,7 +157,9 @@ def admit(image: Image.Image, preset: Preset) -> None:
         )
 
 
-def inspect(image: Image.Image, detected: SourceFormat, frames: int) -> Header:
+def inspect(
+    image: Image.Image, detected: SourceFormat, frames: int = 1, patches: Sequence[Patch] = ()
+) -> Header:
     """What the file says of an image that was admitted, and has so many frames.
 
     Raises:
@@ -167,7 +171,7 @@ def inspect(image: Image.Image, detected: SourceFormat, frames: int) -> Header:
     exif = _exif(image, detected)
     turned = detected is SourceFormat.TIFF  # by its decoder
     orientation = 1 if turned else _orientation(exif)
-    return Header(detected, image.width, image.height, frames, orientation, _camera(exif))
+    return Header(detected, image.width, image.height, frames, orientation, _camera(exif), patches)
 
 
 def _exif(image: Image.Image, detected: SourceFormat) -> Image.Exif:

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
-from jobs.imaging.patches import Data, Disposal, Patch
+from jobs.imaging.patches import Disposal, Patch
+from jobs.imaging.png import Data
 
 _EXTENSION, _IMAGE = 0x21, 0x2C
 _CONTROL = 0xF9
 _PADDING = re.compile(rb"\x00*")
 # 4 is what some programs wrote for 3, and browsers follow them.
-_DISPOSALS = {2: Disposal.CLEAR, 3: Disposal.RESTORE, 4: Disposal.RESTORE}
+_DISPOSALS = {2: Disposal.BACKGROUND, 3: Disposal.PREVIOUS, 4: Disposal.PREVIOUS}
 
 
 def patches(data: Data) -> Iterator[Patch]:
@@ -33,17 +35,19 @@ def patches(data: Data) -> Iterator[Patch]:
             flags = data[at + 9]
             own, start = _table(data, flags, at + 10)
             at = _after_blocks(data, start + 1)
-            clear = len(control) == 4 and control[0] & 1 == 1
+            has_alpha = len(control) == 4 and control[0] & 1 == 1
             yield Patch(
-                file=_still(width, height, flags, own or table, control if clear else b"", data[start:at]),
+                still=partial(
+                    _still, width, height, flags, own or table, control if has_alpha else b"", start, at
+                ),
                 left=left,
                 upper=upper,
                 width=width,
                 height=height,
                 milliseconds=int.from_bytes(control[1:3], "little") * 10,
-                disposal=_DISPOSALS.get(control[0] >> 2 & 7 if control else 0, Disposal.KEEP),
-                over=True,
-                clear=clear,
+                disposal=_DISPOSALS.get(control[0] >> 2 & 7 if control else 0, Disposal.NONE),
+                blend=True,
+                has_alpha=has_alpha,
             )
             control = b""
         else:
@@ -67,13 +71,15 @@ def _after_blocks(data: Data, at: int) -> int:
     return min(at + 1, len(data))
 
 
-def _still(width: int, height: int, flags: int, table: bytes, control: bytes, image: bytes) -> bytes:
-    """A GIF of that image alone."""
+def _still(
+    width: int, height: int, flags: int, table: bytes, control: bytes, start: int, stop: int, data: Data
+) -> bytes:
+    """A GIF of the image alone that `data` has from `start` to `stop`."""
     size = width.to_bytes(2, "little") + height.to_bytes(2, "little")
     colours = 0x80 | (len(table) // 3).bit_length() - 2 if table else 0
     extension = b"\x21\xf9\x04" + control + b"\x00" if control else b""
     interlaced = bytes([flags & 0x40])
     return b"".join(
         (b"GIF89a", size, bytes([colours, 0, 0]), table, extension,
-         b"\x2c\x00\x00\x00\x00", size, interlaced, image, b"\x3b")
+         b"\x2c\x00\x00\x00\x00", size, interlaced, data[start:stop], b"\x3b")
     )  # fmt: skip

@@ -8,7 +8,7 @@ from PIL import Image
 
 from jobs.facts import Note, NoteCode
 from jobs.formats import SourceFormat
-from jobs.imaging.animation import Frames, frame_count, pictures, times
+from jobs.imaging.animation import Frames, frame_count, pictures, read_patches, times
 from jobs.imaging.budget import check_budget, check_frames
 from jobs.imaging.coded import coded_profile
 from jobs.imaging.colour import is_rgb_profile, to_eight_bits, to_srgb
@@ -54,15 +54,18 @@ def develop(source: Path, preset: Preset, accepted: Container[SourceFormat], out
     check_budget(source, detected, preset)
     with open_image(source, detected, preset) as image:
         admit(image, preset)
-        frames = frame_count(image, source, detected, preset.max_frames)
+        patches = read_patches(source, detected, preset.max_frames)
+        frames = frame_count(image, detected, patches)
         check_frames(frames, preset)
-        header = inspect(image, detected, frames)
+        with at_fault():  # before what stands behind the pixels is read
+            coded = coded_profile(source, detected, image.info)
+        header = inspect(image, detected, frames, patches)
         moves = header.frame_count > 1 and _can_be_shown_moving(header, preset)
         yield _inspected(header, moves=moves)
         smallest, largest = extremes(preset.variants, header.seen)
         with at_fault():
             decoded = to_eight_bits(_first(image, header, source, largest))
-            own = _own(image, source, detected, preset)
+            own = _own(image, coded, preset)
             small = finished(decoded, header, smallest, own)
         yield placeholder(to_srgb(small, own.icc) if own.icc else small)
         pending = plan(preset.variants, header.seen, see_through=small.mode == "RGBA")
@@ -82,8 +85,8 @@ def develop(source: Path, preset: Preset, accepted: Container[SourceFormat], out
 
 def _first(image: Image.Image, header: Header, source: Path, covering: Size) -> Image.Image:
     """The picture that a file shows first, decoded."""
-    if header.frame_count > 1 or header.format is SourceFormat.GIF:
-        return next(pictures(image, source, header.format))[0]
+    if header.frame_count > 1 or header.patches:
+        return next(pictures(image, source, header.format, header.patches))[0]
     decode(image, header, covering)
     return image
 
@@ -96,8 +99,7 @@ class Own(NamedTuple):
     xmp: bytes
 
 
-def _own(image: Image.Image, source: Path, detected: SourceFormat, preset: Preset) -> Own:
-    coded = coded_profile(source, detected, image.info)
+def _own(image: Image.Image, coded: bytes | None, preset: Preset) -> Own:
     profile: bytes | None = image.info.get("icc_profile") if coded is None else coded
     xmp = image.info.get("xmp")
     if not (Kept.XMP in preset.keep and isinstance(xmp, bytes) and len(xmp) <= _MAX_XMP):
@@ -112,7 +114,9 @@ def _can_be_shown_moving(header: Header, preset: Preset) -> bool:
     frame = header.width * header.height
     # Each variant decodes them all again: it takes time, and no memory.
     moving = [made for made in plan(preset.variants, header.seen, see_through=True) if made.format.can_move]
-    pixels = header.frame_count * sum(frame + rendition.cost for rendition in moving)
+    painted = sum(max(frame, patch.width * patch.height) for patch in header.patches)
+    decoded = painted or header.frame_count * frame
+    pixels = sum(decoded + header.frame_count * rendition.cost for rendition in moving)
     return preset.animated and pixels <= preset.max_animated_pixels
 
 
@@ -182,7 +186,7 @@ def write_animation(
             # Alike for all frames, whether there is something to be seen through in them or not.
             return picture.convert("RGBA" if clear and rendition.spec.background is None else "RGB")
 
-        frames = Frames(pictures(image, source, header.format), header.frame_count, developed)
+        frames = Frames(pictures(image, source, header.format, header.patches), header.frame_count, developed)
         encoded = encode_animation(
             frames,
             rendition,

@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import (
 
 from jobs.errors import ProblemCode, Rejection
 
-_BIG = 43  # the version of a BigTIFF, whose header is twice as long
+_BIG = (b"II+\0", b"MM\0+")  # how a BigTIFF begins, whose header is twice as long
 _RAW, _OLD_JPEG = 1, 6  # compressions
 _YCBCR, _CIELAB = 6, 8
 _SIGNED, _FLOAT = (2,), (3,)
@@ -38,7 +38,7 @@ def check_kind(path: Path) -> None:
     """
     with path.open("rb") as file:
         header = file.read(8)
-        tags = ImageFileDirectory_v2(header + (file.read(8) if header[2] == _BIG else b""))
+        tags = ImageFileDirectory_v2(header + (file.read(8) if header[:4] in _BIG else b""))
         file.seek(tags.next or 0)
         tags.load(file)
     compression = tags.get(COMPRESSION, _RAW)

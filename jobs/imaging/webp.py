@@ -2,7 +2,7 @@
 
 import struct
 
-from jobs.imaging.patches import Data
+from jobs.imaging.png import Data
 
 _FRAME = struct.Struct("<3s3s3s3s3sB")
 _CLEARS = 1  # in the flags of a frame

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from jobs.formats import SourceFormat, VariantFormat
-from jobs.imaging.animation import Frames, pictures
+from jobs.imaging.animation import Frames, pictures, read_patches
 from jobs.imaging.decode import open_image
 from jobs.presets import Fit, Kept, Preset, VariantSpec
 from tests.imaging import samples
@@ -105,12 +105,13 @@ def test_frames_that_cover_a_part_are_put_together(developed: Develop) -> None:
         assert meant[3] == 0 or all(abs(a - b) < 16 for a, b in zip(corner, meant, strict=True))
 
 
+@pytest.mark.parametrize("format_", ["gif", "png", "webp"])
 @pytest.mark.parametrize("duration", [0, 10])
-def test_hasty_gifs_go_as_browsers_let_them(developed: Develop, duration: int) -> None:
+def test_hasty_animations_go_as_browsers_let_them(developed: Develop, format_: str, duration: int) -> None:
     """A tenth of a second for each frame that asks for no more than a hundredth."""
     frames = [Image.new("RGB", (8, 8), colour) for colour in COLOURS]
     source = samples.saved(
-        frames[0], "gif", save_all=True, append_images=frames[1:], duration=duration, loop=0
+        frames[0], format_, save_all=True, append_images=frames[1:], duration=duration, loop=0
     )
     with Image.open(developed(source).renditions[0].path) as picture:
         assert [time for time, _ in seen(picture)] == [100] * 4
@@ -156,8 +157,9 @@ def test_no_more_than_a_frame_is_kept_in_memory(tmp_path: Path) -> None:
         made.append(frame.convert("RGB"))
         return made[-1]
 
+    patches = read_patches(path, SourceFormat.GIF, 4)
     with open_image(path, SourceFormat.GIF, ONE) as source:
-        frames = Frames(pictures(source, path, SourceFormat.GIF), 4, developed)
+        frames = Frames(pictures(source, path, SourceFormat.GIF, patches), 4, developed)
         assert (len(made), frames.durations) == (1, TIMES[:1])
         for frame in (0, 1, 1, 2, 0, 3):
             frames.seek(frame)

@@ -36,13 +36,13 @@ def _grey(profile: bytes | None, level: int) -> int:
 def test_primaries_are_those_of_the_standard(
     profile: bytes, primaries: tuple[tuple[float, float, float], ...]
 ) -> None:
-    """As XYZ under D50, to the last of the digits that are published."""
+    """As XYZ under D50, to the fourth digit, where published ones begin to differ."""
     opened = ImageCms.ImageCmsProfile(BytesIO(profile)).profile
     for found, meant in zip(
         (opened.red_colorant, opened.green_colorant, opened.blue_colorant), primaries, strict=True
     ):
         assert found is not None
-        assert found[0] == pytest.approx(meant, abs=5e-4)
+        assert found[0] == pytest.approx(meant, abs=2e-4)
 
 
 @pytest.mark.parametrize("primaries", [1, 2, 5, 6, 7, 9, 11, 12])

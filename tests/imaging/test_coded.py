@@ -139,8 +139,9 @@ def test_a_chunk_that_makes_no_sense_is_passed_over(developed: Develop, chunks: 
 
 def test_code_points_after_the_pixels_are_passed_over(developed: Develop) -> None:
     """They come too late for whoever shows a PNG while it arrives."""
-    late = samples.flat(COLOR)[:-12] + samples.png_of(P3_CODES, (b"IEND", b""))[8:]
-    assert _apart(developed(late).largest, COLOR) < 2
+    for words in (P3_CODES, (b"gAMA", (100_000).to_bytes(4, "big"))):
+        late = samples.flat(COLOR)[:-12] + samples.png_of(words, (b"IEND", b""))[8:]
+        assert _apart(developed(late).largest, COLOR) < 2
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_jpeg_is_decoded_at_the_smallest_scale_that_covers(
     path = tmp_path / "source"
     path.write_bytes(samples.source("jpeg", 800, 400))
     with open_image(path, SourceFormat.JPEG, ONE) as image:
-        decode(image, inspect(image, SourceFormat.JPEG, 1), (width, width // 2))
+        decode(image, inspect(image, SourceFormat.JPEG), (width, width // 2))
         assert image.width == decoded
 
 
@@ -115,7 +115,7 @@ def test_the_scale_follows_the_side_that_is_seen_as_width(tmp_path: Path) -> Non
     exif[0x0112] = 6
     path.write_bytes(samples.saved(samples.picture(800, 400), "jpeg", exif=exif.tobytes()))
     with open_image(path, SourceFormat.JPEG, ONE) as image:
-        decode(image, inspect(image, SourceFormat.JPEG, 1), (100, 200))
+        decode(image, inspect(image, SourceFormat.JPEG), (100, 200))
         assert image.size == (200, 100)
 
 

@@ -10,12 +10,18 @@ from jobs.errors import ProblemCode, Rejection
 from jobs.formats import EVERYDAY, SourceFormat
 from jobs.imaging.pool import DevelopingPool
 from jobs.presets import Preset, VariantSpec
-from tests.imaging import samples
+from tests.imaging import reels, samples
+from tests.imaging.reels import Part
 from tests.imaging.test_animation import moving
 
 MUTANTS = 10_000
 PRESET = Preset(variants=(VariantSpec(name="a", width=16),))
 FORMATS = (*EVERYDAY, SourceFormat.TIFF, SourceFormat.BMP)
+_PARTS = (
+    Part(samples.RED, disposal=3),
+    Part(samples.BLUE, (4, 4, 12, 14), disposal=2),
+    Part(samples.GREEN, (0, 2, 8, 8)),
+)
 
 
 def _sources() -> list[bytes]:
@@ -33,6 +39,8 @@ def _sources() -> list[bytes]:
             samples.source("png", 24, 16), (b"gAMA", bytes(3) + b"\xff"), (b"cHRM", b"\0\0z&" * 8)
         ),
         samples.tiff_of({258: (12,), 262: (1,)}, bytes(96)),
+        *(make(*_PARTS) for make in (reels.gif, reels.apng, reels.webp)),
+        samples.palette(),
         samples.half_clear("webp"),
         samples.located("png"),
         exif,
