@@ -33,6 +33,11 @@ class Service:
         self.log = log
         self._patience = patience
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process.returncode is not None
+
     async def died(self) -> ServiceFailed:
         """Wait until the process ends by itself, and say so."""
         code = await self.process.wait()
@@ -41,7 +46,7 @@ class Service:
 
     async def stop(self) -> None:
         """End the process: politely, and after a while not."""
-        if self.process.returncode is not None:
+        if self.has_ended:
             return
         self.process.terminate()
         try:

@@ -44,6 +44,16 @@ class Backing:
         service.process.kill()
         await service.process.wait()
 
+    @asynccontextmanager
+    async def stalled(self, name: str) -> AsyncIterator[None]:
+        """A service that neither answers nor is gone, for as long as the context lasts."""
+        process = self._running[name].process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
     async def start(self, name: str) -> None:
         """Start a service that was killed, where it was and over what it has kept."""
         context = _START[name](self._folder, self._ports[name])

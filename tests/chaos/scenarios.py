@@ -30,13 +30,14 @@ class Scale:
     kills: int
     restarts: int
     outage: float  # seconds
+    stall: float  # seconds
     per_step: int
     good: int
     bad: int
 
 
-FULL = Scale(uploads=1_000, kills=100, restarts=10, outage=30, per_step=5, good=500, bad=20)
-SHORT = Scale(uploads=60, kills=6, restarts=2, outage=3, per_step=1, good=30, bad=4)
+FULL = Scale(uploads=1_000, kills=100, restarts=10, outage=30, stall=20, per_step=5, good=500, bad=20)
+SHORT = Scale(uploads=60, kills=6, restarts=2, outage=3, stall=2, per_step=1, good=30, bad=4)
 
 
 @dataclass
@@ -148,7 +149,7 @@ async def killed_at_each_step(backing: Backing, folder: Path, scale: Scale) -> O
 
 
 async def broker_restarts(backing: Backing, folder: Path, scale: Scale) -> Outcome:
-    """Valkey is killed and comes back, again and again; then it forgets everything."""
+    """Valkey is killed and comes back, again and again; is silent for a while; forgets everything."""
     async with a_fleet(backing, folder, workers=2) as fleet, a_journal(fleet.settings) as journal:
         load = Load(fleet, journal, SEED)
         sending = asyncio.create_task(load.send(scale.uploads // 2, window=60))
@@ -157,6 +158,8 @@ async def broker_restarts(backing: Backing, folder: Path, scale: Scale) -> Outco
             await backing.kill("valkey")
             await asyncio.sleep(0.5)
             await backing.start("valkey")
+        async with backing.stalled("valkey"):
+            await asyncio.sleep(scale.stall)
         await sending
         await load.send(scale.uploads // 5, window=1_000)
         await fleet.forget_jobs()
@@ -169,9 +172,11 @@ async def broker_restarts(backing: Backing, folder: Path, scale: Scale) -> Outco
             journal,
             load,
             restarts=scale.restarts,
+            silent=f"{scale.stall:.0f} s",
             **{"waiting at FLUSHALL": waiting, "at rest after": f"{took:.1f} s"},
         )
         outcome.wrong += not_ready(journal, load)
+        outcome.wrong += [f"{worker.name} is gone" for worker in fleet.workers if worker.has_ended]
         return outcome
 
 
@@ -242,7 +247,6 @@ async def poison(backing: Backing, folder: Path, scale: Scale) -> Outcome:
         a_journal(fleet.settings) as journal,
     ):
         load = Load(fleet, journal, SEED)
-        pids = {worker.process.pid for worker in fleet.workers}
         bad = [
             bombs.jpeg_of_scans(),
             bombs.jpeg_of_large_scans(),
@@ -257,7 +261,7 @@ async def poison(backing: Backing, folder: Path, scale: Scale) -> Outcome:
 
         await asyncio.gather(load.send(scale.good), poison_it())
         await settled(journal, load, within=180)
-        lost = [worker for worker in fleet.workers if worker.process.returncode is not None]
+        lost = [worker for worker in fleet.workers if worker.has_ended]
         records = await fleet.services.catalog.get_many(poisoned)
         codes = sorted({str(record.problem.code) for record in records.values() if record.problem})
         outcome = await judged(
@@ -269,8 +273,7 @@ async def poison(backing: Backing, folder: Path, scale: Scale) -> Outcome:
         outcome.wrong += [
             complaint for complaint in not_ready(journal, load) if complaint.split(":")[0] not in poisoned
         ]
-        outcome.wrong += [f"worker {worker.process.pid} is gone" for worker in lost]
-        assert pids == {worker.process.pid for worker in fleet.workers}
+        outcome.wrong += [f"{worker.name} is gone" for worker in lost]
         return outcome
 
 
