@@ -130,9 +130,10 @@ class Frames(Image.Image):
         return 0
 
 
-def times(source: Image.Image, format_: SourceFormat) -> int:
+def times(source: Image.Image, path: Path, format_: SourceFormat) -> int:
     """How often an animation is shown; 0 is for ever."""
     if format_ is SourceFormat.GIF:  # it says how often it is repeated, and nothing for never
-        repeated = source.info.get("loop")
+        with _mapped(path) as data:
+            repeated = gif.repetitions(data)
         return 1 if repeated is None else min(repeated + 1, _MOST_TIMES) if repeated else 0
     return min(int(source.info.get("loop", 0)), _MOST_TIMES)

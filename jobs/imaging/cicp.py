@@ -15,18 +15,22 @@ Chromaticities = tuple[float, float, float, float, float, float, float, float]
 
 SRGB = b""  # stands for the profile of what need not be converted
 
-_D65, _D50 = (0.3127, 0.3290), (0.9642, 1.0, 0.8249)
+_D65, _C = (0.3127, 0.3290), (0.310, 0.316)  # x and y
+_D50 = (0.9642, 1.0, 0.8249)  # X, Y and Z
 _BT709: Chromaticities = (*_D65, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
 _UNSPECIFIED = 2
 _PRIMARIES: dict[int, Chromaticities] = {  # H.273, table 2
     1: _BT709,
     _UNSPECIFIED: _BT709,
+    4: (*_C, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
     5: (*_D65, 0.640, 0.330, 0.290, 0.600, 0.150, 0.060),
     6: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
     7: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    8: (*_C, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),
     9: (*_D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046),
     11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
     12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    22: (*_D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
 }
 _LIKE_SRGB = {1, _UNSPECIFIED, 6, 13, 14, 15}  # the curves of video, too: browsers take them for that of sRGB
 _BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
@@ -45,8 +49,8 @@ def profile_of_codes(primaries: int, transfer: int) -> bytes | None:
     PQ and HLG are shown as on a display whose white has 203 nits, brighter parts compressed up to 1000.
 
     Returns:
-        `SRGB` if it is that; None if a code point is not known here, as those of film and of scientific
-        cameras are not.
+        `SRGB` if it is that; None if a code point is not known here, as that of XYZ itself and the curves
+        of film and of scientific cameras are not.
     """
     curve = _srgb if transfer in _LIKE_SRGB else _CURVES.get(transfer)
     if primaries not in _PRIMARIES or curve is None:

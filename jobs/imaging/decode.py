@@ -16,7 +16,7 @@ from jobs.imaging.exif import camera
 from jobs.imaging.patches import Patch
 from jobs.imaging.sniff import HEAD, sniff
 from jobs.imaging.tiff import check_kind
-from jobs.imaging.webp import leaves_gaps
+from jobs.imaging.webp import needs_alpha
 from jobs.presets import Preset
 
 _DECODERS = {SourceFormat.HEIC: "HEIF"}  # where Pillow's name is another
@@ -107,7 +107,7 @@ def open_image(path: Path, detected: SourceFormat, preset: Preset) -> Image.Imag
             check_kind(path)
         image = open_still(path, detected)
         if isinstance(image, WebPImagePlugin.WebPImageFile) and image.mode == "RGB":
-            _show_gaps(image, path)
+            _show_alpha(image, path)
         return image
 
 
@@ -118,13 +118,13 @@ def open_still(file: Path | BinaryIO, detected: SourceFormat) -> Image.Image:
     return image
 
 
-def _show_gaps(image: WebPImagePlugin.WebPImageFile, path: Path) -> None:
-    """Let a decoder of opaque frames tell what none of them covers, instead of black.
+def _show_alpha(image: WebPImagePlugin.WebPImageFile, path: Path) -> None:
+    """Let the decoder of a file that says it is opaque tell what is clear nevertheless, instead of black.
 
     It decodes with alpha in any case, and then leaves it out.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if leaves_gaps(data):
+        if needs_alpha(data):
             image.rawmode = image._mode = "RGBA"  # noqa: SLF001 - there is no other way to say it
 
 

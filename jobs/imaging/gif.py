@@ -8,27 +8,31 @@ from jobs.imaging.patches import Disposal, Patch
 from jobs.imaging.png import Data
 
 _EXTENSION, _IMAGE = 0x21, 0x2C
-_CONTROL = 0xF9
+_CONTROL = b"\xf9"
 _PADDING = re.compile(rb"\x00*")
 # 4 is what some programs wrote for 3, and browsers follow them.
 _DISPOSALS = {2: Disposal.BACKGROUND, 3: Disposal.PREVIOUS, 4: Disposal.PREVIOUS}
+# How often it is repeated; by either name, and wherever it stands.
+_LOOP = re.compile(rb"\x21\xff\x0b(?:NETSCAPE2\.0|ANIMEXTS1\.0)\x03\x01(..)", re.DOTALL)
+
+
+def repetitions(data: Data) -> int | None:
+    """How often a GIF is shown again; 0 is for ever, None never."""
+    match = _LOOP.search(data)
+    return int.from_bytes(match[1], "little") if match else None
 
 
 def patches(data: Data) -> Iterator[Patch]:
-    """Those of the frames of a GIF, the bytes of which are `data`.
-
-    Raises:
-        IndexError: the file ends where it should not.
-    """
+    """Those of the frames of a GIF, the bytes of which are `data`, as far as it goes."""
     table, at = _table(data, data[10], 13)
     control = b""
     while (at := _after_padding(data, at)) < len(data):
         kind = data[at]
         if kind == _EXTENSION:
-            if data[at + 1] == _CONTROL:
+            if data[at + 1 : at + 2] == _CONTROL:
                 control = data[at + 3 : at + 7]
             at = _after_blocks(data, at + 2)
-        elif kind == _IMAGE:
+        elif kind == _IMAGE and at + 11 < len(data):
             left, upper, width, height = (
                 int.from_bytes(data[at + field : at + field + 2], "little") for field in (1, 3, 5, 7)
             )
@@ -51,7 +55,7 @@ def patches(data: Data) -> Iterator[Patch]:
             )
             control = b""
         else:
-            return  # the trailer, or what nobody can read
+            return  # the trailer, or what is cut off, or what nobody can read
 
 
 def _table(data: Data, flags: int, at: int) -> tuple[bytes, int]:

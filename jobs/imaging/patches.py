@@ -84,8 +84,8 @@ def compose(
         picture = opened(patch.still(data))
         replaces = not (patch.blend and picture.mode in ("RGBA", "LA"))
         previous = canvas if patch.disposal is Disposal.PREVIOUS else None
-        if replaces and picture.size == size and patch.box == (0, 0, *size):
-            canvas = picture if picture.mode == mode else picture.convert(mode)
+        if (replaces or canvas is None) and patch.box == (0, 0, *size) == (0, 0, *picture.size):
+            canvas = _as(mode, picture)
         else:
             if canvas is None:
                 canvas = Image.new(mode, size)
@@ -104,8 +104,13 @@ def compose(
 def _paint(canvas: Image.Image, picture: Image.Image, patch: Patch, *, replaces: bool) -> None:
     at = patch.left, patch.upper
     if replaces:
-        canvas.paste(picture.convert(canvas.mode), at)
+        canvas.paste(_as(canvas.mode, picture), at)
     elif canvas.mode in ("RGBA", "LA"):
-        canvas.alpha_composite(picture.convert(canvas.mode), at)
+        canvas.alpha_composite(_as(canvas.mode, picture), at)
     else:
         canvas.paste(picture.convert(canvas.mode), at, picture.getchannel("A"))
+
+
+def _as(mode: str, picture: Image.Image) -> Image.Image:
+    """The picture itself, where its mode is that already: it may be as large as anything can be."""
+    return picture if picture.mode == mode else picture.convert(mode)

@@ -190,7 +190,7 @@ def write_animation(
         encoded = encode_animation(
             frames,
             rendition,
-            loop=times(image, header.format),
+            loop=times(image, source, header.format),
             durations=frames.durations,
             icc=own.icc,
             xmp=own.xmp,

@@ -9,8 +9,11 @@ _CLEARS = 1  # in the flags of a frame
 _HEADER = 12  # bytes of a file; of a chunk there are 8
 
 
-def leaves_gaps(data: Data) -> bool:
-    """Whether something of the canvas is clear in some frame, though every pixel in the file be opaque."""
+def needs_alpha(data: Data) -> bool:
+    """Whether something may be seen through in some frame, though the file as a whole says that it is opaque.
+
+    There may be what no frame covers, or frames that know better.
+    """
     canvas: tuple[int, int] | None = None
     first = True
     at = _HEADER
@@ -22,11 +25,17 @@ def leaves_gaps(data: Data) -> bool:
         elif name == b"ANMF" and len(content) == _FRAME.size:
             left, upper, width, height, _, flags = _FRAME.unpack(content)
             covers = left == upper == bytes(3) and (_side(width), _side(height)) == canvas
-            if flags & _CLEARS or (first and not covers):
+            begun = data[at + 8 + _FRAME.size : at + 8 + _FRAME.size + 13]  # its first chunk
+            if flags & _CLEARS or (first and not covers) or _has_alpha(begun):
                 return True
             first = False
         at += 8 + length + length % 2
     return False
+
+
+def _has_alpha(chunk: bytes) -> bool:
+    # In a VP8L, a bit behind the 28 of its sides.
+    return chunk[:4] == b"ALPH" or (chunk[:4] == b"VP8L" and len(chunk) == 13 and bool(chunk[12] & 0x10))
 
 
 def _side(stored: bytes) -> int:

@@ -45,7 +45,7 @@ def test_primaries_are_those_of_the_standard(
         assert found[0] == pytest.approx(meant, abs=2e-4)
 
 
-@pytest.mark.parametrize("primaries", [1, 2, 5, 6, 7, 9, 11, 12])
+@pytest.mark.parametrize("primaries", [1, 2, 4, 5, 6, 7, 8, 9, 11, 12, 22])
 @pytest.mark.parametrize("transfer", [4, 5, 8, PQ, HLG])
 def test_black_is_black_and_white_is_white(primaries: int, transfer: int) -> None:
     """Under every white, by every curve; and what has more light is not darker."""

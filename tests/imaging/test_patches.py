@@ -244,3 +244,34 @@ def test_what_every_frame_needs_is_kept_once(tmp_path: Path) -> None:
     path.write_bytes(samples.inserted(whole, (b"PLTE", bytes(771))))
     with pytest.raises(Rejection):
         read_patches(path, SourceFormat.PNG, 100)
+
+
+@pytest.mark.parametrize("cut", [b"!", b"!\xf9", b",", b",\0\0\0\0\0\0\0"])
+def test_a_gif_that_is_cut_off_between_its_frames_is_shown_as_far_as_it_goes(
+    developed: Develop, cut: bytes
+) -> None:
+    """As browsers do."""
+    source = gif(Part(RED), Part(BLUE))
+    assert developed(source[:-1] + cut).inspected.frame_count == 2
+
+
+@pytest.mark.parametrize("name", [b"NETSCAPE2.0", b"ANIMEXTS1.0"])
+@pytest.mark.parametrize("at_end", [True, False])
+def test_repetitions_are_found_wherever_they_stand(developed: Develop, name: bytes, at_end: bool) -> None:
+    """Under either name."""
+    source = gif(Part(RED), Part(BLUE))
+    loop = b"!\xff\x0b" + name + b"\x03\x01\x02\x00\x00"
+    source = source[:-1] + loop + b";" if at_end else source[:19] + loop + source[19:]
+    with Image.open(developed(source).renditions[0].path) as picture:
+        assert picture.info["loop"] == 3
+
+
+def test_frames_of_a_webp_may_be_clear_though_it_says_it_is_opaque(look: Look) -> None:
+    """Browsers believe the frames."""
+    frames = [Image.new("RGBA", (16, 16), colour) for colour in ((*RED, 255), NOTHING)]
+    source = bytearray(
+        samples.saved(frames[0], "webp", save_all=True, append_images=frames[1:], lossless=True, exact=True)
+    )
+    source[20] &= ~0x10  # the flag that says there is alpha
+    (_, (upper, _)) = look(bytes(source), SourceFormat.WEBP)
+    assert upper == NOTHING
