@@ -5,6 +5,7 @@ away, so that the store delivers again.
 """
 
 import asyncio
+import base64
 import hmac
 
 import structlog
@@ -20,14 +21,13 @@ log = structlog.get_logger(__name__)
 
 
 async def storage_hook(request: Request) -> Response:
-    """`POST /hooks/storage` with `Authorization: Bearer $DARKROOM_HOOK_TOKEN`."""
+    """`POST /hooks/storage` with the token of the settings."""
     services: Services = request.state.services
     token = services.settings.hook_token
     if token is None:
         return _answer(404, "No webhook is configured: set DARKROOM_HOOK_TOKEN.")
-    expected = f"Bearer {token.get_secret_value()}"
-    if not hmac.compare_digest(request.headers.get("authorization", "").encode("latin-1"), expected.encode()):
-        return _answer(401, "Send the token as “Authorization: Bearer TOKEN”.")
+    if not is_allowed(request.headers.get("authorization", ""), token.get_secret_value()):
+        return _answer(401, "Send the token as “Authorization: Bearer TOKEN”, or as the password of Basic.")
     body = await request.body()
     try:
         events = decode_events(body)
@@ -46,6 +46,24 @@ async def storage_hook(request: Request) -> Response:
             raise outcome
         results.append(outcome)
     return JSONResponse({"results": results})
+
+
+def is_allowed(authorization: str, token: str) -> bool:
+    """Whether the header says the token.
+
+    It is `Bearer TOKEN`, or `Basic` with the token as the password: some stores can be told no more than
+    `https://anybody:TOKEN@…`.
+    """
+    scheme, _, credentials = authorization.partition(" ")
+    said = credentials.encode("latin-1", "replace")
+    if scheme == "Basic":
+        try:
+            said = base64.b64decode(said, validate=True).partition(b":")[2]
+        except ValueError:
+            return False
+    elif scheme != "Bearer":
+        return False
+    return hmac.compare_digest(said, token.encode())
 
 
 def _answer(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

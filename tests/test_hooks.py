@@ -1,5 +1,6 @@
 """The webhook: 2xx after the record moved, 4xx for what can never succeed, 503 to be asked again."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,12 +10,18 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.hooks import is_allowed
 from jobs.images import Status
 from jobs.ports import Services
 from tests.test_events import record
 from tests.test_ingest import AwayQueue, state, uploaded
 
 TOKEN = {"Authorization": "Bearer a-token-of-the-tests"}
+
+
+def basic(credentials: str) -> str:
+    """The header by which HTTP sends a user's name and password."""
+    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
 
 @pytest.fixture
@@ -69,6 +76,35 @@ async def test_a_stranger_is_refused(services: Services, authorization: str | No
         answer = await http.post("/hooks/storage", json=body, headers=headers)
     assert answer.status_code == 401
     assert (await state(services, image)).status is Status.PENDING
+
+
+@pytest.mark.parametrize("authorization", ["Bearer s3:cret", basic("store:s3:cret"), basic(":s3:cret")])
+def test_the_token_may_come_as_a_password(authorization: str) -> None:
+    """From a store that has only a URL to put it into, under whatever user's name."""
+    assert is_allowed(authorization, "s3:cret")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "s3:cret",
+        "Bearer",
+        "Bearer wrong",
+        "Bearer ü",
+        "Digest s3:cret",
+        "Basic",
+        "Basic s3:cret",
+        "Basic ü",
+        basic("store"),
+        basic("store:wrong"),
+        basic("s3:cret"),
+        basic("s3:cret:"),
+    ],
+)
+def test_nothing_else_is_the_token(authorization: str) -> None:
+    """Whether it is close to it or no header at all."""
+    assert not is_allowed(authorization, "s3:cret")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b'{"Records": [{}]}', b"[" * 10_000])
