@@ -62,13 +62,20 @@ def events() -> None:
 
 @app.command()
 def prepare(
-    events_queue: Annotated[str, typer.Option(help="The SQS queue that hears of uploads.")],
+    events_queue: Annotated[
+        str | None,
+        typer.Option(help="The SQS queue that hears of uploads.", show_default="none, for a webhook"),
+    ] = None,
 ) -> None:
     """Create what is missing of bucket and queue, and connect the two. Prints the queue's URL."""
-    from jobs.bucket import prepare_bucket
+    from jobs.bucket import make_bucket, prepare_bucket
 
     async def work() -> None:
-        typer.echo(await prepare_bucket(_configured(), events_queue=events_queue))
+        settings = _configured()
+        if events_queue is None:
+            await make_bucket(settings)
+        else:
+            typer.echo(await prepare_bucket(settings, events_queue=events_queue))
 
     _run(work())
 

@@ -50,7 +50,7 @@ class FileInput:
     byte_size: int = strawberry.field(description="Its exact length in bytes.")
     sha256: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="Its SHA-256 in hexadecimal; the store then refuses any other bytes.",
+        description="Its SHA-256 in hexadecimal; any other bytes are then refused.",
     )
     metadata: JSON | None = strawberry.field(
         default=strawberry.UNSET, description="A JSON object to keep with the image."

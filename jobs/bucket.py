@@ -1,7 +1,8 @@
 """The bucket's set-up: that it exists, that browsers may use it, that it tells the queue of uploads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -36,23 +37,46 @@ async def prepare_bucket(settings: Settings, *, events_queue: str) -> str:
         SettingsError: the settings make no sense.
         Unavailable: the store does not answer, or refuses; the message names the step.
     """
-    config = AioConfig(s3={"addressing_style": settings.s3_addressing}, connect_timeout=5, read_timeout=30)
     async with (
-        open_client(settings, "s3", endpoint=settings.s3_endpoint, config=config) as s3,
-        open_client(settings, "sqs", endpoint=_sqs_endpoint(settings), config=config) as sqs,
+        open_client(settings, "s3", endpoint=settings.s3_endpoint, config=_config(settings)) as s3,
+        open_client(settings, "sqs", endpoint=_sqs_endpoint(settings), config=_config(settings)) as sqs,
     ):
-        step = f"the bucket “{settings.s3_bucket}” cannot be made or used"
-        try:
-            await _make_bucket(s3, settings)
-            step = f"the queue “{events_queue}” cannot be made or used"
+        await _make_usable(s3, settings)
+        with _step(f"the queue “{events_queue}” cannot be made or used"):
             queue_url, queue_arn = await _make_queue(sqs, events_queue, settings.s3_bucket)
-            step = f"CORS of the bucket “{settings.s3_bucket}” cannot be set"
-            await _allow_browsers(s3, settings)
-            step = f"the bucket “{settings.s3_bucket}” cannot be told to notify the queue"
+        with _step(f"the bucket “{settings.s3_bucket}” cannot be told to notify the queue"):
             await _notify(s3, settings.s3_bucket, queue_arn)
-        except SDK_ERRORS as error:
-            raise Unavailable(f"{step}: {error}") from error
     return queue_url
+
+
+async def make_bucket(settings: Settings) -> None:
+    """The bucket's part of `prepare_bucket`: how a store is told of a webhook is each store's own.
+
+    Raises:
+        SettingsError: the settings make no sense.
+        Unavailable: the store does not answer, or refuses; the message names the step.
+    """
+    async with open_client(settings, "s3", endpoint=settings.s3_endpoint, config=_config(settings)) as s3:
+        await _make_usable(s3, settings)
+
+
+async def _make_usable(s3: "S3Client", settings: Settings) -> None:
+    with _step(f"the bucket “{settings.s3_bucket}” cannot be made or used"):
+        await _make_bucket(s3, settings)
+    with _step(f"CORS of the bucket “{settings.s3_bucket}” cannot be set"):
+        await _allow_browsers(s3, settings)
+
+
+@contextmanager
+def _step(problem: str) -> Iterator[None]:
+    try:
+        yield
+    except SDK_ERRORS as error:
+        raise Unavailable(f"{problem}: {error}") from error
+
+
+def _config(settings: Settings) -> AioConfig:
+    return AioConfig(s3={"addressing_style": settings.s3_addressing}, connect_timeout=5, read_timeout=30)
 
 
 def _sqs_endpoint(settings: Settings) -> str | None:

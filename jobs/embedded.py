@@ -159,7 +159,7 @@ async def mongod(data_dir: Path, port: int) -> AsyncIterator[Service]:
                 await _join_own_replica_set(client, f"127.0.0.1:{port}")
                 return bool((await client.admin.command("hello")).get("isWritablePrimary"))
 
-            await _ready(service, primary, PyMongoError)
+            await ready(service, primary, PyMongoError)
         yield service
 
 
@@ -203,7 +203,7 @@ async def valkey(data_dir: Path, port: int) -> AsyncIterator[Service]:
             async def answers() -> bool:
                 return bool(await redis.ping())
 
-            await _ready(service, answers, RedisError)
+            await ready(service, answers, RedisError)
         yield service
 
 
@@ -239,7 +239,7 @@ async def ministack(data_dir: Path, port: int) -> AsyncIterator[Service]:
             async def answers() -> bool:
                 return (await http.get(f"http://127.0.0.1:{port}/_ministack/health")).is_success
 
-            await _ready(service, answers, httpx.HTTPError)
+            await ready(service, answers, httpx.HTTPError)
         yield service
 
 
@@ -258,8 +258,12 @@ def _on_path(name: str) -> Path:
     return Path(found)
 
 
-async def _ready(service: Service, check: Callable[[], Awaitable[bool]], not_yet: type[Exception]) -> None:
-    """Ask until `check` is true; a service that ends or stays silent has failed."""
+async def ready(service: Service, check: Callable[[], Awaitable[bool]], not_yet: type[Exception]) -> None:
+    """Ask until `check` is true, for which `not_yet` is no answer.
+
+    Raises:
+        ServiceFailed: the service ended, or stayed silent.
+    """
     death = asyncio.create_task(service.died())
     try:
         async with asyncio.timeout(_READY_WITHIN):

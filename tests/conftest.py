@@ -1,7 +1,9 @@
 """Real services for every test, each test in a corner of its own."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import pytest
 
@@ -10,6 +12,7 @@ from jobs.embedded import Embedded, embedded_services
 from jobs.ports import Services
 from jobs.services import open_services
 from jobs.settings import Settings
+from tests.ceph import Ceph, ceph_gateway, is_installed
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,41 @@ async def embedded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Em
     """MongoDB, Valkey and the S3 server, as `make run` starts them."""
     async with embedded_services(tmp_path_factory.mktemp("embedded")) as services:
         yield services
+
+
+@pytest.fixture(scope="session")
+async def ceph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ceph]:
+    """Ceph's object gateway: a second opinion on what a store does."""
+    if not is_installed():
+        if os.environ.get("CI"):  # where nobody reads that something was left out
+            pytest.fail("Debian's radosgw is not installed: see .ci/run")
+        pytest.skip("Debian's radosgw is not installed")
+    async with ceph_gateway(tmp_path_factory.mktemp("ceph")) as gateway:
+        yield gateway
+
+
+class Store(NamedTuple):
+    """Settings for one of the stores, and what is known of it."""
+
+    settings: Settings
+    verifies_sha256: bool  # of what is uploaded; where it does not, the worker finds out
+
+
+@pytest.fixture(params=["embedded", "ceph"])
+def each_store(request: pytest.FixtureRequest) -> Store:
+    """One store after the other; there is no bucket yet."""
+    if request.param == "embedded":
+        return Store(request.getfixturevalue("corner"), verifies_sha256=True)
+    return Store(request.getfixturevalue("ceph_corner"), verifies_sha256=False)
+
+
+@pytest.fixture
+def ceph_corner(corner: Settings, ceph: Ceph) -> Settings:
+    """Settings with the same names, whose bucket is in Ceph."""
+    return Settings.model_validate(
+        corner.model_dump()
+        | {"s3_endpoint": ceph.endpoint, "s3_access_key": ceph.access_key, "s3_secret_key": ceph.secret_key}
+    )
 
 
 @pytest.fixture

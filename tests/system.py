@@ -60,20 +60,26 @@ async def running_system(
     """The API and, unless switched off, a worker and the consumer of storage events."""
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
-        listener = stack.enter_context(listen_on("127.0.0.1", 0))
-        server = create_server(services)
-        await stack.enter_async_context(
-            running_beside(server.serve(sockets=[listener]), lambda: server.handle_exit(signal.SIGTERM, None))
-        )
+        url = await stack.enter_async_context(serving(services))
         if worker:
             await stack.enter_async_context(working(settings))
         if events:
             await stack.enter_async_context(running_beside(run_consumer(settings)))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx.AsyncClient(timeout=30) as http:
+            yield System(url, http, services)
+
+
+@asynccontextmanager
+async def serving(services: Services) -> AsyncIterator[str]:
+    """The API over these services; yields its URL."""
+    with listen_on("127.0.0.1", 0) as listener:
+        server = create_server(services)
+        async with running_beside(
+            server.serve(sockets=[listener]), lambda: server.handle_exit(signal.SIGTERM, None)
+        ):
             while not server.started:
                 await asyncio.sleep(0)
-            yield System(url, http, services)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @asynccontextmanager

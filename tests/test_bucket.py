@@ -5,25 +5,34 @@ import json
 import pytest
 from aiobotocore.config import AioConfig
 
-from jobs.bucket import prepare_bucket, with_statement
+from jobs.bucket import make_bucket, prepare_bucket, with_statement
 from jobs.errors import Unavailable
 from jobs.sdk import open_client
 from jobs.settings import Settings
+from tests.conftest import Store
 
 OTHER_CORS = {"ID": "a-shop", "AllowedMethods": ["GET"], "AllowedOrigins": ["https://shop.example"]}
 
 
-async def test_rules_of_others_stay(corner: Settings) -> None:
-    """Their CORS rule and their notification are there after it, and after doing it again; ours are once."""
+async def test_rules_of_others_stay(each_store: Store) -> None:
+    """Their CORS rule is there after it, and after doing it again; ours is once."""
+    settings = each_store.settings
+    async with open_client(settings, "s3", endpoint=settings.s3_endpoint, config=AioConfig()) as s3:
+        await s3.create_bucket(Bucket=settings.s3_bucket)
+        await s3.put_bucket_cors(Bucket=settings.s3_bucket, CORSConfiguration={"CORSRules": [OTHER_CORS]})
+        for _ in range(2):
+            await make_bucket(settings)
+        cors = (await s3.get_bucket_cors(Bucket=settings.s3_bucket))["CORSRules"]
+        assert [rule.get("ID") for rule in cors] == ["darkroom-uploads", "a-shop"]
+
+
+async def test_notifications_of_others_stay(corner: Settings) -> None:
+    """Theirs is there after it, and after doing it again; ours is once."""
     async with (
         open_client(corner, "s3", endpoint=corner.s3_endpoint, config=AioConfig()) as s3,
         open_client(corner, "sqs", endpoint=corner.s3_endpoint, config=AioConfig()) as sqs,
     ):
         await s3.create_bucket(Bucket=corner.s3_bucket)
-        await s3.put_bucket_cors(
-            Bucket=corner.s3_bucket,
-            CORSConfiguration={"CORSRules": [OTHER_CORS]},
-        )
         theirs = (await sqs.create_queue(QueueName=f"{corner.namespace}-theirs"))["QueueUrl"]
         attributes = await sqs.get_queue_attributes(QueueUrl=theirs, AttributeNames=["QueueArn"])
         arn = attributes["Attributes"]["QueueArn"]
@@ -39,8 +48,6 @@ async def test_rules_of_others_stay(corner: Settings) -> None:
         first = await prepare_bucket(corner, events_queue=corner.namespace)
         assert await prepare_bucket(corner, events_queue=corner.namespace) == first
 
-        cors = (await s3.get_bucket_cors(Bucket=corner.s3_bucket))["CORSRules"]
-        assert [rule.get("ID") for rule in cors] == ["darkroom-uploads", "a-shop"]
         told = await s3.get_bucket_notification_configuration(Bucket=corner.s3_bucket)
         assert [item.get("Id") for item in told["QueueConfigurations"]] == ["theirs", "darkroom-uploads"]
 
@@ -54,12 +61,19 @@ async def test_a_region_is_named_where_it_must_be(corner: Settings) -> None:
     assert answer["LocationConstraint"] == "eu-central-1"
 
 
-@pytest.mark.parametrize("wrong", [{"s3_secret_key": "wrong"}, {"s3_endpoint": "http://127.0.0.1:9"}])
-async def test_what_cannot_be_set_up_is_named(corner: Settings, wrong: dict[str, str]) -> None:
+@pytest.mark.parametrize("wrong", [{"s3_secret_key": "wrong"}, {"s3_access_key": "AKIAUNKNOWN"}])
+async def test_a_bucket_that_is_refused_is_named(each_store: Store, wrong: dict[str, str]) -> None:
     """In one line, whatever the SDK raises."""
-    settings = Settings.model_validate(corner.model_dump() | wrong)
-    with pytest.raises(Unavailable, match=f"the bucket “{corner.s3_bucket}” cannot be made or used"):
-        await prepare_bucket(settings, events_queue=corner.namespace)
+    settings = Settings.model_validate(each_store.settings.model_dump() | wrong)
+    with pytest.raises(Unavailable, match=f"the bucket “{settings.s3_bucket}” cannot be made or used"):
+        await make_bucket(settings)
+
+
+async def test_a_store_that_is_away_is_named(corner: Settings) -> None:
+    """The same, after the SDK has tried."""
+    settings = corner.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"})
+    with pytest.raises(Unavailable, match=f"the bucket “{settings.s3_bucket}” cannot be made or used"):
+        await prepare_bucket(settings, events_queue=settings.namespace)
 
 
 def test_a_policy_keeps_the_statements_of_others() -> None:
