@@ -18,6 +18,7 @@ from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
 from api.hooks import StorageHook, fetch_body
+from api.limits import Limiter, open_limiter
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
@@ -34,6 +35,7 @@ class State(TypedDict):
 
     services: Services
     hub: Hub
+    limiter: Limiter
 
 
 def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
@@ -47,8 +49,8 @@ def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         hub = Hub(services.catalog, services.bus)
-        async with hub.running():
-            yield {"services": services, "hub": hub}
+        async with hub.running(), open_limiter(settings, services.clock) as limiter:
+            yield {"services": services, "hub": hub, "limiter": limiter}
 
     graphql = GraphQLEndpoint(settings)
     max_body = max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)

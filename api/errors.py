@@ -7,7 +7,7 @@ import structlog
 from graphql import GraphQLError
 from strawberry.extensions import MaskErrors
 
-from jobs.errors import DarkroomError, Unavailable
+from jobs.errors import DarkroomError, LimitExceeded, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +25,8 @@ class MaskedErrors(MaskErrors):
             message, extensions["code"] = cause.message, cause.code.value
         else:
             message, extensions["code"] = "Something went wrong here. The log knows it by its id.", "INTERNAL"
+        if isinstance(cause, LimitExceeded):
+            extensions["retryAfter"] = cause.retry_after
         if isinstance(cause, Unavailable) or not isinstance(cause, DarkroomError):
             extensions["id"] = secrets.token_hex(8)
             log.error("a request failed", id=extensions["id"], path=error.path, exc_info=cause)

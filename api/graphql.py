@@ -37,13 +37,20 @@ class GraphQLEndpoint(GraphQL[Context, None]):
     async def get_context(
         self,
         request: Request | WebSocket,
-        response: Response | WebSocket,  # noqa: ARG002 - Strawberry's signature
+        response: Response | WebSocket,
     ) -> Context:
         """The context of one HTTP request or one websocket."""
         header = request.headers.get("authorization")
         # As it came: Starlette has read its bytes as Latin-1.
         caller = self._caller(None if header is None else header.encode("latin-1"))
-        return Context(request.state.services, request.state.hub, caller)
+        return Context(
+            request.state.services,
+            request.state.hub,
+            caller,
+            limiter=request.state.limiter,
+            address=request.client.host if request.client else "",
+            response=response if isinstance(response, Response) else None,
+        )
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:
         """Whether a page of that origin may open a websocket here."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
@@ -13,9 +13,11 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from api import feed as feeds
+from api.admission import CountedOperations
 from api.context import Info
-from api.enums import ImageOrder, ImageStatus
+from api.enums import ImageOrder
 from api.errors import MaskedErrors
+from api.filters import ImageFilter, given
 from api.paging import decode_cursor
 from api.payloads import (
     CreateUploadsPayload,
@@ -32,8 +34,6 @@ from jobs import ports, requests
 from jobs.errors import Conflict, InvalidInput, NotFound
 from jobs.images import Status
 from jobs.ingest import ingest
-
-T = TypeVar("T")
 
 MAX_PAGE = 100
 MAX_DELETIONS = 100
@@ -67,15 +67,6 @@ class CreateUploadsInput:
     )
     idempotency_key: str | None = strawberry.field(
         default=strawberry.UNSET, description="The same key gives the same images, however often it is sent."
-    )
-
-
-@strawberry.input(description="Which images to list.")
-class ImageFilter:
-    """What `images` can be narrowed to."""
-
-    status: list[ImageStatus] | None = strawberry.field(
-        default=strawberry.UNSET, description="Only those in one of these states."
     )
 
 
@@ -115,15 +106,14 @@ class Query:
         if not 0 < first <= MAX_PAGE:
             raise InvalidInput(f"`first` is 1 to {MAX_PAGE}.")
         order = ports.ImageOrder[order_by.name] if order_by else ports.ImageOrder.NEWEST_FIRST
-        chosen = _given(filter.status) if filter else None
         found = await info.context.services.catalog.page(
             owner,
             first=first + 1,
-            after=decode_cursor(after) if after else None,
-            statuses=None if chosen is None else [Status[status.name] for status in chosen],
+            after=decode_cursor(after, order) if after else None,
+            matching=filter.to_domain() if filter else ports.EVERY_IMAGE,
             order=order,
         )
-        return ImageConnection.from_domain(found, first=first, continued=bool(after))
+        return ImageConnection.from_domain(found, first=first, order=order, continued=bool(after))
 
     @strawberry.field(description="What images can be developed into.")
     def presets(self, info: Info) -> list[Preset]:
@@ -157,15 +147,16 @@ class Mutation:
                     filename=file.filename,
                     content_type=file.content_type,
                     byte_size=file.byte_size,
-                    sha256=_given(file.sha256),
-                    metadata=_given(file.metadata),
+                    sha256=given(file.sha256),
+                    metadata=given(file.metadata),
                 )
                 for file in input.files
             ],
             owner=owner,
-            preset=_given(input.preset),
+            preset=given(input.preset),
             idempotency_key=input.idempotency_key or None,
             services=info.context.services,
+            admit=info.context.admit_files,
         )
         return CreateUploadsPayload(
             results=[
@@ -259,14 +250,9 @@ class Subscription:
                 yield FeedEvent.from_domain(item)
 
 
-def _given(value: T | None) -> T | None:
-    return None if value is strawberry.UNSET else value
-
-
 async def _visible(info: Info, image_id: str) -> Image | None:
-    context = info.context
-    found = await context.services.catalog.get_many([image_id], owner=context.owner)
-    return Image.from_domain(found[image_id]) if image_id in found else None
+    image = await info.context.image(image_id)
+    return None if image is None else Image.from_domain(image)
 
 
 async def _delete(info: Info, image_id: str, owner: str) -> Image | ImageNotFound:
@@ -301,6 +287,6 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, CachedParser, ValidationCache],  # both caches are bounded
+    extensions=[MaskedErrors, CachedParser, ValidationCache, CountedOperations],  # both caches are bounded
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -8,12 +8,12 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from jobs.errors import ProblemCode, Rejection
+from jobs.errors import LimitExceeded, ProblemCode, Rejection
 from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
 from jobs.ports import Services, Target
 from jobs.presets import Preset
@@ -55,6 +55,10 @@ class Upload:
         return f"curl --fail-with-body --globoff -T {path} {headers} {shlex.quote(self.target.url)}"
 
 
+# Tells for sizes in bytes which of the files are one too many.
+Admit = Callable[[Sequence[int]], Awaitable[Sequence[LimitExceeded | None]]]
+
+
 async def create_uploads(
     files: Sequence[FileRequest],
     *,
@@ -62,11 +66,15 @@ async def create_uploads(
     preset: str | None,
     idempotency_key: str | None,
     services: Services,
-) -> list[Upload | Rejection]:
+    admit: Admit,
+) -> list[Upload | Rejection | LimitExceeded]:
     """One answer for each file, in the order asked.
 
     The same key from the same owner gives the same images, and to those that are still PENDING all the time
     again. With other files than before, it is a conflict.
+
+    Args:
+        admit: what the limits say of files that were not asked for before.
 
     Raises:
         Unavailable: a service did not answer. Asking again with the same key makes nothing twice.
@@ -109,13 +117,11 @@ async def create_uploads(
                 timeline=(StatusChange(status=Status.PENDING, at=now),),
             )
         )
-    images = [item for item in wanted if isinstance(item, Image)]
-    if not images:
+    if not any(isinstance(item, Image) for item in wanted):
         return [item for item in wanted if isinstance(item, Rejection)]
-    if idempotency_key is None:
-        await services.catalog.add(images)
-        kept = {image.id: image for image in images}
-    else:
+    kept: dict[str, Image] = {}
+    ids: list[str] = []
+    if idempotency_key is not None:
         request = _hash_of(wanted)
         wanted = [
             item.model_copy(update={"request": request}) if isinstance(item, Image) else item
@@ -125,9 +131,15 @@ async def create_uploads(
         kept = await services.catalog.get_many(ids, owner=owner)
         if any(image.request != request for image in kept.values()):
             return [_used_otherwise() for _ in wanted]
-        await services.catalog.add([item for item in wanted if isinstance(item, Image)])
-        kept = await services.catalog.get_many(ids, owner=owner)
-    return await asyncio.gather(*(_answer(item, kept, services) for item in wanted))
+    new = [item for item in wanted if isinstance(item, Image) and item.id not in kept]
+    refusals = await admit([image.byte_size for image in new])
+    refused = {image.id: refusal for image, refusal in zip(new, refusals, strict=True) if refusal}
+    admitted = {image.id: image for image in new if image.id not in refused}
+    if admitted:
+        await services.catalog.add(list(admitted.values()))
+        kept = admitted if idempotency_key is None else await services.catalog.get_many(ids, owner=owner)
+    answers = [refused.get(item.id, item) if isinstance(item, Image) else item for item in wanted]
+    return await asyncio.gather(*(_answer(item, kept, services) for item in answers))
 
 
 def _hash_of(wanted: Sequence[Image | Rejection]) -> str:
@@ -145,8 +157,10 @@ def _used_otherwise() -> Rejection:
     return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for other files before.")
 
 
-async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Services) -> Upload | Rejection:
-    if isinstance(item, Rejection):
+async def _answer(
+    item: Image | Rejection | LimitExceeded, kept: dict[str, Image], services: Services
+) -> Upload | Rejection | LimitExceeded:
+    if not isinstance(item, Image):
         return item
     image = kept[item.id]
     if image.request != item.request:  # by a request that came at the same moment

@@ -15,12 +15,14 @@ from typing import Any
 
 import structlog
 from pydantic import BaseModel
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from jobs.errors import SettingsError, Unavailable
 from jobs.images import MOVES, Image, Move, Status, counted_by, implied_by, is_image_id
-from jobs.ports import ImageOrder, Position
+from jobs.labels import labels_of
+from jobs.listing import INDEXES, Keys, behind, page_query
+from jobs.ports import EVERY_IMAGE, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -28,7 +30,7 @@ log = structlog.get_logger(__name__)
 Document = dict[str, Any]
 
 _INDEXES = [
-    IndexModel([("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="by_creation"),
+    *(IndexModel(index.keys, name=index.name, **index.options) for index in INDEXES),
     IndexModel([("owner", ASCENDING), ("changed_at", ASCENDING), ("_id", ASCENDING)], name="by_change"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
@@ -127,8 +129,11 @@ class MongoCatalog:
         if not is_image_id(image_id):
             return None
         query: Document = {"_id": image_id} | ({} if owner is None else {"owner": owner})
+        given = {name: _plain(value) for name, value in (values or {}).items()}
+        if "metadata" in given:
+            given |= _described(given["metadata"])
         update: Document = {
-            "$set": implied_by(move, at) | {name: _plain(value) for name, value in (values or {}).items()},
+            "$set": implied_by(move, at) | given,
             "$inc": counted_by(move),
         }
         for counter in update["$set"].keys() & update["$inc"].keys():
@@ -181,20 +186,14 @@ class MongoCatalog:
         *,
         first: int,
         after: Position | None = None,
-        statuses: Sequence[Status] | None = None,
+        matching: ImageFilter = EVERY_IMAGE,
         order: ImageOrder = ImageOrder.NEWEST_FIRST,
     ) -> list[Image]:
-        newest_first = order is ImageOrder.NEWEST_FIRST
-        query: Document = {"owner": owner}
-        if statuses is not None:
-            query["status"] = {"$in": list(statuses)}
-        if after is not None:
-            query |= _behind("created_at", after, "$lt" if newest_first else "$gt")
-        direction = DESCENDING if newest_first else ASCENDING
-        return await self._find(query, sort=[("created_at", direction), ("_id", direction)], limit=first)
+        page = page_query(owner, after=after, matching=matching, order=order)
+        return await self._find(page.filter, sort=page.sort, limit=first, hint=page.hint)
 
     async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
-        query = {"owner": owner, **_behind("changed_at", since, "$gt")}
+        query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
         return await self._find(query, sort=[("changed_at", ASCENDING), ("_id", ASCENDING)], limit=limit)
 
     async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
@@ -211,15 +210,15 @@ class MongoCatalog:
             await self._database.command("ping")
 
     async def _find(
-        self, query: Document, *, sort: list[tuple[str, int]] | None = None, limit: int = 0
+        self, query: Document, *, sort: Keys | None = None, limit: int = 0, hint: str | None = None
     ) -> list[Image]:
         """Every readable record that is asked for; those that are not stand in nobody's place."""
         with _reaching():
-            found = await self._images.find(query, sort=sort, limit=limit).to_list(None)
+            found = await self._images.find(query, sort=sort, limit=limit, hint=hint).to_list(None)
             images = list(_readable(found))
             if not limit or len(images) == limit or len(found) < limit:
                 return images
-            cursor = self._images.find(query, sort=sort)
+            cursor = self._images.find(query, sort=sort, hint=hint)
             try:
                 images = []
                 async for document in cursor:
@@ -255,15 +254,6 @@ def _standing(move: Move, sources: Set[Status], at: datetime, fence: str | None)
     return query | {"$or": [{"lease": None}, {"lease.until": {"$lte": at}}]}
 
 
-def _behind(field: str, position: Position, comparison: str) -> Document:
-    return {
-        "$or": [
-            {field: {comparison: position.at}},
-            {field: position.at, "_id": {comparison: position.id}},
-        ]
-    }
-
-
 def _only_duplicates(error: BaseException | None) -> bool:
     if not isinstance(error, BulkWriteError):
         return False
@@ -276,10 +266,13 @@ def _only_duplicates(error: BaseException | None) -> bool:
 def _document(image: Image) -> Document:
     document = image.model_dump()
     document["_id"] = document.pop("id")
-    if image.metadata is not None:
-        # As text: what looks like one of the database's own types would come back as that.
-        document["metadata"] = json.dumps(image.metadata)
-    return document
+    return document | _described(image.metadata)
+
+
+def _described(metadata: dict[str, Any] | None) -> Document:
+    """Metadata as text: what looks like one of the database's own types would come back as that."""
+    text = None if metadata is None else json.dumps(metadata)
+    return {"metadata": text, "labels": labels_of(metadata)}
 
 
 def _image(document: Document | None) -> Image | None:

@@ -39,6 +39,22 @@ _SNS_TOPIC = r"^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,2
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
+NO_LIMIT = "none"
+
+
+def _rates(text: str) -> str:
+    from limits import parse_many
+
+    try:
+        if text == NO_LIMIT or all(rate.amount > 0 for rate in parse_many(text)):
+            return text
+    except ValueError:
+        pass
+    raise ValueError(f"it is neither {NO_LIMIT} nor rates such as 600/minute, or 10/second; 600/minute")
+
+
+Rates = Annotated[str, AfterValidator(_rates)]
+
 
 class Settings(BaseSettings):
     """Everything that differs between one deployment and another."""
@@ -73,6 +89,10 @@ class Settings(BaseSettings):
 
     max_upload_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 50 * 2**20
     max_upload_files: Annotated[int, Field(ge=1, le=1_000)] = 100
+    rate_creations: Rates = "600/minute"  # uploads asked for by one owner
+    rate_queries: Rates = NO_LIMIT  # operations of one owner
+    rate_address: Rates = NO_LIMIT  # operations and uploads asked for from one address
+    quota_bytes_per_day: Annotated[int, Field(ge=1, le=2**53)] | None = None  # of one owner, as declared
     upload_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 900
     download_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3_600
     source_formats: Annotated[tuple[SourceFormat, ...], Field(min_length=1)] = EVERYDAY

@@ -10,7 +10,8 @@ import pytest
 from jobs.catalog import MongoCatalog, open_catalog
 from jobs.errors import SettingsError, Unavailable
 from jobs.images import IN_MOTION, MOVES, Lease, Move, Source, Status, new_image_id
-from jobs.ports import Catalog, ImageOrder, Position
+from jobs.labels import label
+from jobs.ports import Catalog, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
 from tests.records import NOON, a_lease, an_image
 
@@ -212,15 +213,19 @@ async def test_an_image_at_rest_is_never_due(catalog: Catalog, move: Move) -> No
 
 @pytest.mark.parametrize("order", ImageOrder)
 async def test_pages_neither_skip_nor_repeat(catalog: Catalog, order: ImageOrder) -> None:
-    """Even where several images were created in the same millisecond."""
-    mine = [an_image(created_at=NOON + timedelta(milliseconds=n // 3)) for n in range(10)]
-    await catalog.add([*mine, an_image(owner="bob")])
+    """Even where several images have the same millisecond; those that lack the time are not there."""
+    times = [NOON + timedelta(milliseconds=n // 3) for n in range(10)]
+    mine = [an_image(created_at=at, finished_at=LATER - (at - NOON)) for at in times]
+    unfinished = an_image()
+    await catalog.add([*mine, unfinished, an_image(owner="bob", finished_at=NOON)])
+    places = {place: image for image in [*mine, unfinished] if (place := order.position(image))}
+    expected = [places[place] for place in sorted(places, reverse=order.newest_first)]
+    assert (unfinished in expected) == (order.field == "created_at")
     seen, after = [], None
     while page := await catalog.page("ada", first=3, after=after, order=order):
         seen += page
-        after = Position(page[-1].created_at, page[-1].id)
-    expected = sorted(mine, key=lambda image: (image.created_at, image.id))
-    assert seen == (expected if order is ImageOrder.OLDEST_FIRST else expected[::-1])
+        after = order.position(page[-1])
+    assert seen == (expected[::-1] if order.newest_first else expected)
 
 
 async def test_everybodys_images_are_walked_by_id(catalog: Catalog) -> None:
@@ -234,12 +239,62 @@ async def test_everybodys_images_are_walked_by_id(catalog: Catalog) -> None:
     assert seen == sorted(images, key=lambda image: image.id)
 
 
-async def test_a_page_can_be_narrowed_to_states(catalog: Catalog) -> None:
-    """Only those asked for."""
-    ready, failed = an_image(status=Status.READY), an_image(status=Status.FAILED)
-    await catalog.add([ready, failed, an_image()])
-    found = await catalog.page("ada", first=10, statuses=[Status.READY, Status.FAILED])
-    assert {image.id for image in found} == {ready.id, failed.id}
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("matching", "found"),
+    [
+        (ImageFilter(), "abcd"),
+        (ImageFilter(statuses=[Status.READY, Status.FAILED]), "abc"),
+        (ImageFilter(statuses=[]), ""),
+        (ImageFilter(presets=["avatar", "of-yesterday"]), "bd"),
+        (ImageFilter(presets=[]), ""),
+        (ImageFilter(created_after=NOON + SECOND), "bcd"),
+        (ImageFilter(created_before=NOON + 2 * SECOND), "ab"),
+        (ImageFilter(created_after=NOON + SECOND, created_before=NOON + 2 * SECOND), "b"),
+        (ImageFilter(label=label("album")), "abc"),
+        (ImageFilter(label=label("album", "7")), "ab"),
+        (ImageFilter(label=label("album", "true")), ""),
+        (ImageFilter(label=label("place", "true")), "b"),
+        (ImageFilter(label=label("tags")), "c"),
+        (ImageFilter(label=label("tags", '["x"]')), ""),
+        (ImageFilter(label=label("x")), ""),
+        (ImageFilter(label=label("album", "7"), presets=["avatar"], statuses=[Status.FAILED]), "b"),
+    ],
+)
+async def test_a_page_shows_what_matches(catalog: Catalog, matching: ImageFilter, found: str) -> None:
+    """In every order, behind whatever cursor; and `matches` says the same."""
+    kinds: list[dict[str, Any]] = [
+        {"status": Status.READY, "metadata": {"album": 7}},
+        {"status": Status.FAILED, "metadata": {"album": "7", "place": True}, "preset": "avatar"},
+        {"status": Status.READY, "metadata": {"album": {"x": 7}, "tags": ["x"]}},
+        {"status": Status.EXPIRED, "preset": "avatar"},
+    ]
+    images = [
+        an_image(filename=name, created_at=NOON + n * SECOND, finished_at=NOON + n * SECOND, **kind)
+        for n, (name, kind) in enumerate(zip("abcd", kinds, strict=True))
+    ]
+    theirs = [image.model_copy(update={"id": new_image_id(), "owner": "bob"}) for image in images]
+    await catalog.add([*images, *theirs])
+    assert "".join(image.filename for image in images if matching.matches(image)) == found
+    for order in ImageOrder:
+        page = await catalog.page("ada", first=10, matching=matching, order=order)
+        assert "".join(image.filename for image in page) == (found[::-1] if order.newest_first else found)
+        for n, image in enumerate(page, start=1):
+            after = order.position(image)
+            rest = await catalog.page("ada", first=1, after=after, matching=matching, order=order)
+            assert rest == page[n : n + 1]
+
+
+async def test_metadata_that_were_forgotten_find_nothing(catalog: Catalog) -> None:
+    """A tombstone tells nothing of them."""
+    image = an_image(metadata={"name": "Ada"})
+    await catalog.add([image])
+    matching = ImageFilter(label=label("name", "Ada"))
+    assert await catalog.page("ada", first=1, matching=matching) == [image]
+    assert await catalog.move(image.id, Move.DELETE, at=LATER, values={"metadata": None}) is not None
+    assert await catalog.page("ada", first=1, matching=matching) == []
 
 
 async def test_changes_come_in_the_order_in_which_they_happened(catalog: Catalog) -> None:
