@@ -76,6 +76,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
                 allow_origin_regex=LOOPBACK_ORIGIN.pattern if settings.auth == "none" else None,
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type"],
+                expose_headers=["retry-after"],
             ),
         ],
         lifespan=lifespan,

@@ -48,6 +48,10 @@ def test_a_missing_setting_is_named(name: str, environment: pytest.MonkeyPatch) 
         ("SNS_TOPIC_ARN", "uploads"),
         ("SNS_TOPIC_ARN", "arn:aws:sns:evil.example/:111122223333:uploads"),
         ("API_KEYS", '{"shop": "not-a-hash"}'),
+        ("RATE_CREATIONS", "many"),
+        ("RATE_QUERIES", "0/second"),
+        ("RATE_ADDRESS", "10/second; 5"),
+        ("QUOTA_BYTES_PER_DAY", "0"),
         ("MONGO_DATABASE", "a b"),
         ("SWEEP_SECONDS", "inf"),
         ("S3_PUBLIC_ENDPOINT", "http://x:abc"),
@@ -63,6 +67,13 @@ def test_a_wrong_setting_is_named(name: str, value: str, environment: pytest.Mon
     environment.setenv(f"DARKROOM_{name}", value)
     with pytest.raises(SettingsError, match=rf"^DARKROOM_{name}\S* is wrong: .+"):
         load_settings()
+
+
+@pytest.mark.parametrize("value", ["none", "600/minute", "10 per second", "5/2 hours; 100/day"])
+def test_rates_are_written_as_the_library_does(value: str, environment: pytest.MonkeyPatch) -> None:
+    """One or several, or none at all."""
+    environment.setenv("DARKROOM_RATE_CREATIONS", value)
+    assert load_settings().rate_creations == value
 
 
 def test_settings_that_are_no_json_are_named(environment: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ mutation ($input: CreateUploadsInput!) {
       ... on UploadTarget {
         image { id status version } method url headers { name value } fields { name } curl
       }
-      ... on InvalidFile { filename code message }
+      ... on InvalidFile { filename code message retryAfter }
     }
   }
 }
