@@ -25,7 +25,7 @@ _PASSED_ON = {
     "mongo_url", "mongo_database", "redis_url", "namespace",
     "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key",
     "events_queue_url", "hook_token", "auth", "sweep_seconds", "worker_concurrency", "develop_seconds",
-    "log_format",
+    "log_format", "rate_creations",
 }  # fmt: skip
 
 

@@ -179,7 +179,9 @@ async def a_fleet(
 ) -> AsyncIterator[Fleet]:
     """API, consumer and as many workers, each with one child, in a corner of their own of the services."""
     folder.mkdir(parents=True)
-    chosen = {"sweep_seconds": 5, "worker_concurrency": 1, "log_format": "json", **more}
+    chosen = {
+        "sweep_seconds": 5, "worker_concurrency": 1, "log_format": "json", "rate_creations": "none", **more,
+    }  # fmt: skip
     settings = settings_for(backing.embedded, f"chaos-{folder.name}", **chosen)
     queue_url = await prepare_bucket(settings, events_queue=settings.namespace)
     settings = settings.model_copy(update={"events_queue_url": queue_url})
