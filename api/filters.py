@@ -15,6 +15,9 @@ from jobs.labels import MAX_ENTRIES, MAX_LENGTH, label
 T = TypeVar("T")
 
 _MAX_NAMES = 100
+_BEGINNING = datetime(
+    1970, 1, 1, tzinfo=UTC
+)  # no image is older, and times before it can be too early to count
 
 
 @strawberry.input(
@@ -82,6 +85,7 @@ def _in_utc(at: datetime | None) -> datetime | None:
     if at is None:
         return None
     try:
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except OverflowError:
         raise InvalidInput("There is no such time in UTC.") from None
+    return max(at, _BEGINNING)

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _CONNECTIONS = 20  # of one process, however many ask at once
-_WITHIN = 0.5  # seconds that one request waits for Redis, all its limits together
+_WITHIN = 1.0  # seconds that one request waits for Redis, all its limits together
 _PAUSE = 2.0  # seconds for which Redis is not asked again after it did not answer
 _TRIES = 3  # to take what is left while others take it, too
 _IPV6_NETWORK = 64  # bits: whoever has one address of such a network has all of them

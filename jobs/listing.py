@@ -1,9 +1,10 @@
 """Lists of images in MongoDB: what a page asks for, and the indexes that have it in order.
 
-A page names its index. The planner would sometimes choose another, for what few images it thinks there are,
-and sort them in memory; the indexes here need no sorting, and what is behind a cursor begins where it points.
+A page names its index. For a filter that few images pass, the planner would choose another and sort what it
+finds in memory; here nothing is sorted, and what is behind a cursor begins where it points.
 """
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from jobs.ports import ImageFilter, ImageOrder, Position
@@ -11,6 +12,7 @@ from jobs.ports import ImageFilter, ImageOrder, Position
 Document = dict[str, Any]
 Keys = list[tuple[str, int]]
 
+_CLOCKS = timedelta(minutes=1)  # by no more than that do those of two machines differ
 _IS_DATE = {"$type": "date"}
 _IS_STRING = {"$type": "string"}
 
@@ -69,6 +71,8 @@ def page_query(owner: str, *, after: Position | None, matching: ImageFilter, ord
         conditions.append({"preset": {"$in": sorted(matching.presets)}})
     if matching.created_after is not None:
         conditions.append({"created_at": {"$gte": matching.created_after}})
+        # No time of an image is before its creation: where a scan of another order can stop, or begin.
+        conditions.append({field: {"$gte": matching.created_after - _CLOCKS}})
     if matching.created_before is not None:
         conditions.append({"created_at": {"$lt": matching.created_before}})
     if after is not None:

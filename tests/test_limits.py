@@ -195,18 +195,19 @@ async def test_a_file_that_is_one_too_many_costs_no_bytes(corner: Settings) -> N
 
 
 async def test_without_redis_everything_passes(corner: Settings) -> None:
-    """The log says so, once for many requests."""
+    """The log says so, once in a while for many requests."""
     away = corner.model_copy(update={"redis_url": "redis://127.0.0.1:9"})
     limits: dict[str, Any] = {"rate_creations": "1/hour", "rate_queries": "1/hour", "quota_bytes_per_day": 1}
     async with limiting(away, **limits) as limiter:
         with capture_logs() as logs:
             assert await files(limiter, 5, 5) == [None, None]
-            assert [await refused_for(limiter) for _ in range(5)] == [None] * 5
-    assert [entry["log_level"] for entry in logs] == ["warning"]
+            assert [await refused_for(limiter) for _ in range(50)] == [None] * 50
+    assert {entry["log_level"] for entry in logs} == {"warning"}
+    assert len(logs) < 10
 
 
 async def test_a_redis_that_says_nothing_holds_nobody_up(corner: Settings) -> None:
-    """Those who ask meanwhile are not asked to wait, too; when it answers again, limits hold again."""
+    """Whoever asks at the same moment waits no longer than the first, and the log does not fill."""
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -220,7 +221,7 @@ async def test_a_redis_that_says_nothing_holds_nobody_up(corner: Settings) -> No
             with capture_logs() as logs:
                 found = await asyncio.gather(*(refused_for(limiter) for _ in range(30)))
     assert found == [None] * 30
-    assert len(logs) == 1
+    assert 0 < len(logs) < 10
 
 
 async def test_limits_hold_over_two_processes(settings: Settings) -> None:

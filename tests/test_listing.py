@@ -38,7 +38,7 @@ async def catalog(embedded: Embedded) -> AsyncIterator[MongoCatalog]:
                 an_image(
                     created_at=NOON + timedelta(seconds=n),
                     changed_at=NOON + timedelta(seconds=n),
-                    finished_at=NOON + timedelta(minutes=n) if n % 3 else None,
+                    finished_at=NOON + timedelta(seconds=n + 1) if n % 3 else None,
                     status=Status.READY if n % 3 else Status.UPLOADED,
                     preset="avatar" if n % 2 else "default",
                     metadata={"album": n % 5},
@@ -76,6 +76,19 @@ async def test_every_list_is_read_in_the_order_of_an_index(
     assert entry["keysExamined"] < 20  # of 300
     if matching.label is None:
         assert entry["docsExamined"] <= 4  # the states and presets of others are seen in the index
+
+
+@pytest.mark.parametrize("order", [ImageOrder.FINISHED_NEWEST_FIRST, ImageOrder.FINISHED_OLDEST_FIRST])
+async def test_what_was_created_lately_is_found_among_what_finished_lately(
+    catalog: MongoCatalog, order: ImageOrder
+) -> None:
+    """Even where another index would have fewer to sort."""
+    matching = ImageFilter(created_after=NOON + timedelta(seconds=290))
+    assert len(await catalog.page("ada", first=10, matching=matching, order=order)) == 7
+    entry = await profiled(catalog)
+    assert "finished_at" in entry["planSummary"]
+    assert "hasSortStage" not in entry
+    assert entry["keysExamined"] < 60
 
 
 async def test_all_changes_since_a_moment_are_read_from_there(catalog: MongoCatalog) -> None:

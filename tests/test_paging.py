@@ -152,6 +152,8 @@ async def test_a_cursor_that_somebody_made_is_refused(system: System, text: str)
         ({"preset": ["\ud800"]}, ""),
         ({"createdAfter": "2026-06-01T14:00:01+02:00"}, "bc"),
         ({"createdAfter": "2026-06-01T12:00:01"}, "bc"),
+        ({"createdAfter": "0001-01-01T00:00:00Z", "createdBefore": "9999-12-31T23:59:59Z"}, "abc"),
+        ({"createdBefore": "0001-01-01T00:00:00"}, ""),
         ({"createdBefore": "2026-06-01T12:00:01Z"}, "a"),
         ({"metadata": {"key": "album"}}, "ab"),
         ({"metadata": {"key": "album", "value": None}}, "ab"),
@@ -178,6 +180,7 @@ async def test_a_list_is_narrowed_to_what_is_asked_for(
     )
     listed = await page(system, filter=wanted, order="OLDEST_FIRST")
     assert "".join(node["filename"] for node in listed["nodes"]) == found
+    assert (await page(system, filter=wanted, order="FINISHED_OLDEST_FIRST"))["nodes"] == []
 
 
 @pytest.mark.parametrize(
