@@ -293,7 +293,9 @@ async def rolling_restart(backing: Backing, folder: Path, scale: Scale) -> Outco
         records = await fleet.services.catalog.get_many(load.accepted)
         again = [record.id for record in records.values() if (record.attempts, record.takes) != (1, 1)]
         outcome = await judged(fleet, journal, load, **{"taken twice": len(again)})
-        outcome.wrong += not_ready(journal, load) + [f"{image_id}: taken twice" for image_id in again]
+        outcome.wrong += not_ready(journal, load) + [
+            f"{image_id}: taken twice: {fleet.warned_of(image_id)}" for image_id in again
+        ]
         return outcome
 
 
