@@ -40,9 +40,10 @@ class StorageHook:
             return _answer(404, "No webhook is configured: set DARKROOM_HOOK_TOKEN.")
         body = await request.body()
         try:
+            said: str | bytes | None = body
             if self._token is None or not _knows(request, self._token):
-                await self._admit_sns(request, body, services)
-            events = decode_events(body)
+                said = await self._admit_sns(request, body, services)
+            events = decode_events(said) if said is not None else []
         except Unauthenticated as error:
             log.info("a webhook is refused", reason=error.message)
             # There are stores that send the password in their URL only after they were asked for it.
@@ -65,10 +66,10 @@ class StorageHook:
             results.append(outcome)
         return JSONResponse({"results": results})
 
-    async def _admit_sns(self, request: Request, body: bytes, services: Services) -> None:
+    async def _admit_sns(self, request: Request, body: bytes, services: Services) -> str | None:
         if self._topic is None or "x-amz-sns-message-type" not in request.headers:
             raise Unauthenticated("Send the token as “Authorization: Bearer TOKEN”.")
-        await self._topic.admit(body, at=services.clock())
+        return await self._topic.admit(body, at=services.clock())
 
 
 async def fetch_body(url: str) -> bytes:

@@ -8,9 +8,10 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from jobs.errors import ProblemCode, Rejection
@@ -74,8 +75,8 @@ async def create_uploads(
     settings = services.settings
     chosen = preset if preset is not None else settings.default_preset
     now = services.clock()
-    secret = settings.s3_secret_key.get_secret_value()
     wanted: list[Image | Rejection] = []
+    ids = iter(_ids(owner, idempotency_key, settings))
     for index, file in enumerate(files):
         try:
             if index >= settings.max_upload_files:
@@ -92,9 +93,7 @@ async def create_uploads(
             continue
         wanted.append(
             Image(
-                id=new_image_id()
-                if idempotency_key is None
-                else repeatable_image_id(secret, owner, idempotency_key, index),
+                id=next(ids),
                 owner=owner,
                 preset=chosen,
                 filename=file.filename,
@@ -121,13 +120,26 @@ async def create_uploads(
             item.model_copy(update={"request": request}) if isinstance(item, Image) else item
             for item in wanted
         ]
-        ids = [repeatable_image_id(secret, owner, idempotency_key, index) for index in range(len(wanted))]
-        kept = await services.catalog.get_many(ids, owner=owner)
-        if any(image.request != request for image in kept.values()):
+        first, *others = [item for item in wanted if isinstance(item, Image)]
+        # Whoever has the first has the key: of two requests at the same moment, one goes away empty.
+        await services.catalog.add([first])
+        kept = await services.catalog.get_many([first.id], owner=owner)
+        if kept[first.id].request != request:
             return [_used_otherwise() for _ in wanted]
-        await services.catalog.add([item for item in wanted if isinstance(item, Image)])
-        kept = await services.catalog.get_many(ids, owner=owner)
+        if others:
+            await services.catalog.add(others)
+            kept |= await services.catalog.get_many([image.id for image in others], owner=owner)
     return await asyncio.gather(*(_answer(item, kept, services) for item in wanted))
+
+
+def _ids(owner: str, idempotency_key: str | None, settings: Settings) -> Iterator[str]:
+    """An id for each file that is taken; the same ones for the same key."""
+    if idempotency_key is None:
+        while True:
+            yield new_image_id()
+    secret = settings.s3_secret_key.get_secret_value()
+    for number in count():
+        yield repeatable_image_id(secret, owner, idempotency_key, number)
 
 
 def _hash_of(wanted: Sequence[Image | Rejection]) -> str:
@@ -149,9 +161,7 @@ async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Ser
     if isinstance(item, Rejection):
         return item
     image = kept[item.id]
-    if image.request != item.request:  # by a request that came at the same moment
-        return _used_otherwise()
-    if image.status is Status.PENDING and image.created_at != item.created_at:
+    if image.status is Status.PENDING and image.expires_at < item.expires_at:
         now = services.clock()
         values = {"expires_at": item.expires_at, "due_at": item.due_at}
         moved = await services.catalog.move(image.id, Move.RETARGET, at=now, values=values)

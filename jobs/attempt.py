@@ -76,8 +76,9 @@ class Attempt:
 
     @property
     def has_waited_long(self) -> bool:
-        """Whether services have been away for longer than anybody waits."""
-        return self._services.clock() - (self.image.queued_at or self.image.created_at) > _GIVE_UP
+        """Whether it was first tried longer ago than anybody waits for a service."""
+        first_try = self.image.timeline[-1].at  # a try that follows another is not listed
+        return self._services.clock() - first_try > _GIVE_UP
 
     async def develop(self, developer: Developer) -> dict[str, Any]:
         """Fetch the source and store every variant; returns the fields that the record gains."""

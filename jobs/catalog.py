@@ -32,7 +32,7 @@ _INDEXES = [
     IndexModel([("owner", ASCENDING), ("changed_at", ASCENDING), ("_id", ASCENDING)], name="by_change"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
-_RETRY_WITHIN = timedelta(seconds=60)  # by then the job has come again; else the sweep makes another
+_RETRY_WITHIN = timedelta(seconds=30)  # by then the job has come again; else the sweep makes another
 _DUPLICATE_KEY = 11_000  # a code of MongoDB's errors
 _TIMELINE_LENGTH = 50  # a record that is reprocessed for years must not outgrow its document
 
@@ -123,10 +123,13 @@ class MongoCatalog:
         values: Mapping[str, Any] | None = None,
         fence: str | None = None,
         owner: str | None = None,
+        version: int | None = None,
     ) -> Image | None:
         if not is_image_id(image_id):
             return None
-        query: Document = {"_id": image_id} | ({} if owner is None else {"owner": owner})
+        given = {"owner": owner, "version": version}
+        query: Document = {"_id": image_id}
+        query |= {name: value for name, value in given.items() if value is not None}
         update: Document = {
             "$set": implied_by(move, at) | {name: _plain(value) for name, value in (values or {}).items()},
             "$inc": counted_by(move),

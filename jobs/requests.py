@@ -36,7 +36,12 @@ async def reprocess(image_id: str, owner: str, services: Services) -> Image:
         raise Conflict("Its original was not kept.")
     now = services.clock()
     moved = await services.catalog.move(
-        image_id, Move.REPROCESS, at=now, values={"due_at": now + REQUEUE_AFTER}, owner=owner
+        image_id,
+        Move.REPROCESS,
+        at=now,
+        values={"due_at": now + REQUEUE_AFTER},
+        owner=owner,
+        version=image.version,  # what was checked of it still holds
     )
     if moved is None:
         image = await owned(image_id, owner, services)

@@ -166,11 +166,13 @@ async def ceph_gateway(folder: Path) -> AsyncIterator[Ceph]:
         async with AsyncExitStack() as stack:
             user = ("--uid", "darkroom", "--display-name", "Darkroom")
             keys = ("--access-key", ceph.access_key, "--secret", ceph.secret_key)
-            while True:
+            for _ in range(10):
                 # Now and then it speaks before it has learnt the cluster's id, is refused, and ends.
                 osd_daemon = await stack.enter_async_context(daemon("ceph-osd", "-i", "0", "-f"))
                 if await _outlives(osd_daemon, do("radosgw-admin", "user", "create", *user, *keys)):
                     break
+            else:
+                raise await osd_daemon.died()
             async with daemon("radosgw", "-n", "client.rgw", "-f") as gateway:
                 async with httpx.AsyncClient(trust_env=False) as http:
 

@@ -221,11 +221,13 @@ async def test_a_service_that_is_away_costs_no_attempt(services: Services) -> No
 
 
 async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
-    """After hours, the image comes to rest and can be reprocessed."""
-    image = await arrived(services)
+    """Hours after its first try, the image comes to rest and can be reprocessed; before that it may wait."""
+    image = await arrived(services, queued_at=NOON)
     tomorrow = services.clock() + timedelta(days=1)
     later = replace(services, clock=lambda: tomorrow)
     away = Scripted(raising(Unavailable("Away.")))
+    with pytest.raises(Unavailable):
+        await process(image.id, services, away)
     assert await process(image.id, later, away) is Processed.FAILED
     problem = (await state(services, image)).problem
     assert problem is not None
