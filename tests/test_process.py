@@ -45,7 +45,6 @@ async def arrived(services: Services, body: bytes = PHOTO, **fields: object) -> 
         status=Status.UPLOADED,
         byte_size=len(body),
         round=1,
-        queued_at=services.clock(),
         timeline=timeline,
         **fields,
     )
@@ -222,7 +221,7 @@ async def test_a_service_that_is_away_costs_no_attempt(services: Services) -> No
 
 async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
     """Hours after its first try, the image comes to rest and can be reprocessed; before that it may wait."""
-    image = await arrived(services, queued_at=NOON)
+    image = await arrived(services)
     tomorrow = services.clock() + timedelta(days=1)
     later = replace(services, clock=lambda: tomorrow)
     away = Scripted(raising(Unavailable("Away.")))
