@@ -2,165 +2,22 @@
 
 import asyncio
 import json
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import websockets
 from structlog.testing import capture_logs
-from websockets.asyncio.client import ClientConnection
 
+from api.graphql import GraphQLEndpoint
 from jobs.images import Image, Move
 from jobs.ports import Services
-from jobs.settings import Settings
 from tests.records import NOON, an_image
-from tests.system import System, running_system, serving
+from tests.sockets import ACK, EVERYTHING, INIT, PROTOCOL, Socket, connected, opened, subscribe
+from tests.system import System, serving
 
-PROTOCOL = "graphql-transport-ws"
-INIT = {"type": "connection_init"}
-ACK = {"type": "connection_ack"}
-QUERY = {"query": "{ __typename }"}
 FOLLOW = "subscription ($ids: [ID!]!) { imageUpdates(ids: $ids) { status } }"
-EVERYTHING = {"query": "subscription { feed { cursor } }"}
-
-
-class Socket:
-    """A client's side of a websocket."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-
-    async def send(self, *messages: Any) -> None:
-        """Send these; text and bytes as they are, anything else as JSON."""
-        for message in messages:
-            raw = isinstance(message, str | bytes)
-            await self.connection.send(message if raw else json.dumps(message))
-
-    async def receive(self) -> dict[str, Any]:
-        """The next message."""
-        message: dict[str, Any] = json.loads(await self.connection.recv())
-        return message
-
-    async def closed(self) -> tuple[int, str]:
-        """The code and the reason that the server closes with, before any further message."""
-        with pytest.raises(websockets.ConnectionClosed) as closed:
-            await self.connection.recv()
-        assert closed.value.rcvd is not None, closed.value
-        return closed.value.rcvd.code, closed.value.rcvd.reason
-
-
-@asynccontextmanager
-async def connected(url: str, *protocols: str) -> AsyncIterator[Socket]:
-    """A websocket to the API at `url`, on which nothing has been sent."""
-    offered = [websockets.Subprotocol(name) for name in protocols or (PROTOCOL,)]
-    async with websockets.connect(
-        f"ws{url.removeprefix('http')}/graphql", subprotocols=offered
-    ) as connection:
-        yield Socket(connection)
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Socket]:
-    """A websocket whose connection the server has acknowledged."""
-    async with connected(url) as socket:
-        await socket.send(INIT)
-        assert await socket.receive() == ACK
-        yield socket
-
-
-def subscribe(name: object = "1", **payload: Any) -> dict[str, Any]:
-    """A message that asks for an operation."""
-    return {"type": "subscribe", "id": name, "payload": QUERY | payload}
-
-
-MALFORMED: dict[str, Any] = {
-    "nothing": "",
-    "blank": " ",
-    "no JSON": "nonsense",
-    "half of an object": '{"type": "ping"',
-    "an object and more": '{"type": "ping"} x',
-    "a hundred thousand brackets": "[" * 50_000,
-    "deep objects": '{"a":' * 10_000 + "1" + "}" * 10_000,
-    "a number of 5,000 digits": "9" * 5_000,
-    "bytes": b'{"type": "ping"}',
-    "null": None,
-    "true": True,
-    "a number": 5,
-    "text": '"text"',
-    "an array": [],
-    "an array of messages": [{"type": "ping"}],
-    "no type": {},
-    "no type but an id": {"id": "1", "payload": QUERY},
-    "type: null": {"type": None},
-    "type: a number": {"type": 5},
-    "type: an array": {"type": ["ping"]},
-    "type: an object": {"type": {}},
-    "type: nothing": {"type": ""},
-    "type: unknown": {"type": "unknown"},
-    "type: in capitals": {"type": "PING"},
-    "type: longer than a reason": {"type": "é" * 5_000},
-    "type: no text": {"type": "\ud800"},
-    "type: of the legacy protocol": {"type": "start", "id": "1", "payload": QUERY},
-    "type: of its end": {"type": "connection_terminate"},
-    "type: only the server's": {"type": "connection_ack"},
-    "type: next": {"type": "next", "id": "1", "payload": {"data": None}},
-    "type: error": {"type": "error", "id": "1", "payload": []},
-    "init: text": INIT | {"payload": "text"},
-    "init: a number": INIT | {"payload": 0},
-    "init: false": INIT | {"payload": False},
-    "init: an array": INIT | {"payload": []},
-    "ping: text": {"type": "ping", "payload": "text"},
-    "ping: a number": {"type": "ping", "payload": 5},
-    "ping: an array": {"type": "ping", "payload": []},
-    "pong: text": {"type": "pong", "payload": "text"},
-    "pong: true": {"type": "pong", "payload": True},
-    "complete: no id": {"type": "complete"},
-    "complete: null": {"type": "complete", "id": None},
-    "complete: a number": {"type": "complete", "id": 5},
-    "complete: an object": {"type": "complete", "id": {}},
-    "complete: nothing": {"type": "complete", "id": ""},
-    "subscribe: no id": {"type": "subscribe", "payload": QUERY},
-    "id: null": subscribe(None),
-    "id: a number": subscribe(1),
-    "id: an array": subscribe(["1"]),
-    "id: nothing": subscribe(""),
-    "payload: none": {"type": "subscribe", "id": "1"},
-    "payload: null": {"type": "subscribe", "id": "1", "payload": None},
-    "payload: text": {"type": "subscribe", "id": "1", "payload": "{ __typename }"},
-    "payload: an array": {"type": "subscribe", "id": "1", "payload": [QUERY]},
-    "payload: a number": {"type": "subscribe", "id": "1", "payload": 5},
-    "query: none": {"type": "subscribe", "id": "1", "payload": {}},
-    "query: null": subscribe(query=None),
-    "query: a number": subscribe(query=5),
-    "query: an object": subscribe(query={}),
-    "query: an array": subscribe(query=["{ __typename }"]),
-    "variables: text": subscribe(variables="{}"),
-    "variables: a number": subscribe(variables=0),
-    "variables: false": subscribe(variables=False),
-    "variables: an array": subscribe(variables=[]),
-    "operationName: a number": subscribe(operationName=5),
-    "operationName: false": subscribe(operationName=False),
-    "operationName: an object": subscribe(operationName={}),
-    "operationName: an array": subscribe(operationName=[]),
-    "extensions: text": subscribe(extensions="text"),
-    "extensions: a number": subscribe(extensions=5),
-    "extensions: true": subscribe(extensions=True),
-    "extensions: an array": subscribe(extensions=[]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("message", MALFORMED.values(), ids=MALFORMED)
-async def test_a_malformed_message_closes_the_socket(api: System, message: Any) -> None:
-    """At any time, and before anything else that may be wrong with it."""
-    async with connected(api.url) as early, opened(api.url) as late:
-        for socket in (early, late):
-            await socket.send("null" if message is None else message)
-            code, reason = await socket.closed()
-            assert code == 4400
-            assert reason
 
 
 @pytest.mark.parametrize(
@@ -352,32 +209,87 @@ async def test_a_fault_does_not_look_like_an_end(api: System) -> None:
     assert [entry["id"] for entry in logs] == [error["extensions"]["id"]]
 
 
-async def test_no_message_leaves_a_traceback(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor does text that is not UTF-8, a message that is too long, or a client that is suddenly gone."""
-    caplog.set_level(logging.WARNING)
-    ends: list[int] = []
+async def test_what_was_ended_says_nothing_more(api: System) -> None:
+    """Though it fails when it is told to end: its id may be another's by then."""
+
+    class StubbornCatalog:
+        """Answers a cancellation with an error of its own."""
+
+        async def get_many(self, *_: object, **__: object) -> dict[str, Any]:
+            """Wait, and fail."""
+            waiting.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                failed.set()
+                raise RuntimeError("no cancellation")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(api.services.catalog, name)
+
+    waiting, failed = asyncio.Event(), asyncio.Event()
+    stubborn = replace(api.services, catalog=StubbornCatalog())  # type: ignore[arg-type]
+    with capture_logs():
+        async with serving(stubborn) as url, opened(url) as socket:
+            await socket.send(subscribe("1", query=FOLLOW, variables={"ids": ["x"]}))
+            await waiting.wait()
+            await socket.send({"type": "complete", "id": "1"}, subscribe("1", **EVERYTHING))
+            await failed.wait()
+            await socket.send({"type": "ping"})
+            assert await socket.receive() == {"type": "pong"}
+            await socket.send(subscribe("1"))
+            assert (await socket.closed())[0] == 4409
+
+
+def said(*messages: Any) -> asyncio.Queue[Any]:
+    """What a server hands on of a client that connects and says this."""
+    incoming: asyncio.Queue[Any] = asyncio.Queue()
+    incoming.put_nowait({"type": "websocket.connect"})
+    for message in messages:
+        incoming.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+    return incoming
+
+
+async def serve(
+    api: System, incoming: asyncio.Queue[Any], send: Callable[[Any], Awaitable[None]], init_seconds: float = 5
+) -> None:
+    """The endpoint on a server whose sockets behave as `send` does."""
+    scope = {"type": "websocket", "path": "/graphql", "headers": [], "subprotocols": [PROTOCOL]}
+    state = {"services": api.services, "hub": None}
+    endpoint = GraphQLEndpoint(api.services.settings, init_seconds)
+    await endpoint(scope | {"state": state}, incoming.get, send)
+
+
+@pytest.mark.parametrize(
+    ("messages", "lost"),
+    [([INIT], "connection_ack"), ([INIT, subscribe()], "next"), ([None], "websocket.close")],
+)
+async def test_a_client_that_is_gone_is_no_fault(api: System, messages: list[Any], lost: str) -> None:
+    """Whatever was to be sent when it turned out, nothing is raised and nothing logged."""
+    incoming = said(*messages)
+
+    async def send(message: Any) -> None:
+        if lost in str(message):
+            incoming.put_nowait({"type": "websocket.disconnect", "code": 1006})
+            raise OSError("gone")
+
     with capture_logs() as logs:
-        async with running_system(settings, worker=False, events=False) as system:
-            for message in MALFORMED.values():
-                async with opened(system.url) as socket:
-                    await socket.send(subscribe("1", **EVERYTHING), "null" if message is None else message)
-                    ends.append((await socket.closed())[0])
-            for depth in range(800, 1_000):  # some of these can be read and not written
-                async with opened(system.url) as socket:
-                    await socket.send(
-                        '{"type": "ping", "payload":' + '{"a":' * depth + "1" + "}" * (depth + 1)
-                    )
-                    await socket.send("null")
-            async with opened(system.url) as socket:
-                await socket.connection.send(b'{"type": "\xff"}', text=True)
-                ends.append((await socket.closed())[0])
-            async with opened(system.url) as socket:
-                await socket.send({"type": "ping", "payload": {"a": "x" * 65_536}})
-                ends.append((await socket.closed())[0])
-            async with opened(system.url) as socket:
-                await socket.send(subscribe("1", **EVERYTHING))
-                socket.connection.transport.abort()
-            await asyncio.sleep(0)
-    assert ends == [4400] * len(MALFORMED) + [1007, 1009]
+        await serve(api, incoming, send)
     assert logs == []
-    assert [(record.name, record.getMessage()) for record in caplog.records] == []
+
+
+@pytest.mark.parametrize("late", [None, {"type": "ping"}, INIT, subscribe()])
+async def test_a_socket_that_is_being_closed_answers_nothing(api: System, late: Any) -> None:
+    """A client that reads slowly may still send meanwhile."""
+    incoming = said()
+    sent = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] == "websocket.close":
+            incoming.put_nowait({"type": "websocket.receive", "text": json.dumps(late)})
+            while not incoming.empty():
+                await asyncio.sleep(0)
+
+    await serve(api, incoming, send, init_seconds=0.01)
+    assert sent == ["websocket.accept", "websocket.close"]
