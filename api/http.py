@@ -13,7 +13,7 @@ from email.message import Message
 from types import NoneType
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from strawberry.asgi import GraphQL
@@ -72,7 +72,10 @@ class GraphQLOverHTTP(GraphQL[Context, None]):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        response = await self.answer(Request(scope, receive))
+        try:
+            response = await self.answer(Request(scope, receive))
+        except ClientDisconnect:
+            return  # nobody is there to be told
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -12,7 +14,8 @@ from graphql import GraphQLError
 from strawberry.types import ExecutionResult
 
 from api.http import GRAPHQL_RESPONSE, JSON, choose_media_type, status_of
-from tests.system import System
+from jobs.settings import Settings
+from tests.system import System, running_system
 
 AUDIT = Path(__file__).parent / "clients" / "audit.js"
 QUERY = "{ __typename }"
@@ -202,6 +205,22 @@ async def test_caches_are_told_that_the_answer_depends_on_accept(api: System) ->
         f"{api.url}/graphql", params={"query": QUERY}, headers={"Origin": "http://localhost:5173"}
     )
     assert {name.strip() for name in answer.headers["vary"].split(",")} == {"Accept", "Origin"}
+
+
+async def test_a_client_that_hangs_up_is_no_fault(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the middle of what it says: nothing is logged."""
+    caplog.set_level(logging.WARNING)
+    async with running_system(settings, worker=False, events=False) as system:
+        address = urlsplit(system.url)
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        writer.write(b"Content-Length: 100\r\n\r\n{")
+        await writer.drain()
+        assert (await system.http.get(f"{system.url}/healthz")).is_success  # by now it has been read
+        writer.transport.abort()
+    assert caplog.records == []
 
 
 def test_a_fault_before_the_execution_is_not_the_clients() -> None:

@@ -37,6 +37,7 @@ FOLLOW = "subscription ($ids: [ID!]!) { imageUpdates(ids: $ids) { status } }"
         ({"query": "query ($id: ID!) { image(id: $id) { id } }"}, "Variable '$id'"),
         ({"query": FOLLOW}, "Variable '$ids'"),
         ({"query": FOLLOW, "variables": {"ids": [["x"]]}}, "Variable '$ids'"),
+        ({"query": FOLLOW.replace("[ID!]!", '[ID!] = "x"'), "variables": {"ids": None}}, "not to be None"),
         ({"query": FOLLOW, "variables": {"ids": ["unknown"]}}, "no such image"),
         ({"query": FOLLOW, "variables": {"ids": []}}, ""),
     ],
