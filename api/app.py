@@ -36,11 +36,12 @@ class State(TypedDict):
     hub: Hub
 
 
-def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
+def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: float = 5.0) -> Starlette:
     """The ASGI application over services that are open for as long as it runs.
 
     Args:
         fetch: how it reaches Amazon, if the settings name an SNS topic.
+        init_seconds: that a websocket has for its `connection_init`.
     """
     settings = services.settings
 
@@ -50,7 +51,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
         async with hub.running():
             yield {"services": services, "hub": hub}
 
-    graphql = GraphQLEndpoint(settings)
+    graphql = GraphQLEndpoint(settings, init_seconds)
     max_body = max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)
     return Starlette(
         routes=[

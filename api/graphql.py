@@ -1,36 +1,41 @@
 """GraphQL over HTTP and over websockets, for Starlette."""
 
-import json
 from datetime import timedelta
-from typing import Any
 
-from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
-from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.unset import UnsetType
 
 from api.auth import LOOPBACK_ORIGIN, Caller, authenticate
 from api.context import Context
+from api.http import GraphQLOverHTTP, decode
 from api.schema import schema
 from api.uploads import is_text
+from api.websocket import Socket, TransportHandler
 from jobs.errors import Unauthenticated
 from jobs.settings import Settings
 
 
-class GraphQLEndpoint(GraphQL[Context, None]):
-    """Strawberry's view with our context; only the current websocket protocol is spoken."""
+class GraphQLEndpoint(GraphQLOverHTTP):
+    """Strawberry's view with our context; only the current websocket protocol is spoken.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        init_seconds: that a websocket has for its `connection_init`.
+    """
+
+    graphql_transport_ws_handler_class = TransportHandler
+    websocket_adapter_class = Socket  # type: ignore[assignment]  # Strawberry's own is no other
+
+    def __init__(self, settings: Settings, init_seconds: float) -> None:
         self._settings = settings
         super().__init__(
             schema,
             graphql_ide="graphiql",
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
-            connection_init_wait_timeout=timedelta(seconds=5),
+            connection_init_wait_timeout=timedelta(seconds=init_seconds),
             allowed_origins=settings.cors_origins,
         )
 
@@ -60,19 +65,9 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             raise ConnectionRejectionError
         return UnsetType()
 
-    def parse_json(self, data: str | bytes) -> Any:
-        """The object of a request; Strawberry takes anything for one."""
-        parsed = super().parse_json(data)
-        if not isinstance(parsed, dict):
-            raise HTTPException(400, "A request is a JSON object.")
-        return parsed
-
     def decode_json(self, data: str | bytes) -> object:
-        """What it says, or the one error that Strawberry expects of what says nothing."""
-        try:
-            return json.loads(data)
-        except (ValueError, RecursionError) as error:  # a thousand brackets, or a number of as many digits
-            raise json.JSONDecodeError("not JSON", "", 0) from error
+        """What a message says."""
+        return decode(data)
 
     def _caller(self, authorization: bytes | None) -> Caller | Unauthenticated:
         try:

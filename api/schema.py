@@ -26,6 +26,7 @@ from api.payloads import (
     Preset,
     UploadTarget,
 )
+from api.request_errors import NamedOperation
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
 from api.uploads import FileRequest, Upload, create_uploads, is_text
 from jobs import ports, requests
@@ -301,6 +302,6 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, CachedParser, ValidationCache],  # both caches are bounded
+    extensions=[MaskedErrors, CachedParser, ValidationCache, NamedOperation],  # both caches are bounded
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import CloseCode
 
 from api.app import LOOPBACK, create_app
 from jobs.errors import SettingsError
@@ -35,12 +37,30 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(signum)
 
 
-def create_server(services: Services) -> uvicorn.Server:
-    """A server over open services; `serve(sockets=[…])` runs it."""
+class _Socket(WebSocketsSansIOProtocol):
+    """Closes with 1007 for text that is not UTF-8, as uvicorn does, but shows no traceback."""
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.conn.fail(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+
+def create_server(services: Services, *, init_seconds: float = 5.0) -> uvicorn.Server:
+    """A server over open services; `serve(sockets=[…])` runs it.
+
+    Args:
+        init_seconds: that a websocket has for its `connection_init`.
+    """
     return _Server(
         uvicorn.Config(
-            create_app(services),
-            ws="websockets-sansio",
+            create_app(services, init_seconds=init_seconds),
+            ws=_Socket,
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,  # costs 0.3 MB a subscriber for messages of a few hundred bytes
             log_config=None,
