@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from api.auth import LOOPBACK_ORIGIN
+from api.auth import LOOPBACK_ORIGIN, Authenticator
+from api.expiry import SocketExpiry
 from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
@@ -21,9 +22,9 @@ from api.hooks import StorageHook, fetch_body
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
+from jobs.settings import LOOPBACK
 from jobs.sns import Fetch
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MIN_BODY = 1024 * 1024  # bytes of a GraphQL request, whatever the settings
 _MAX_EVENT = 1024 * 1024  # bytes of a storage event; no store sends as many
 _READY_WITHIN = 2.0  # seconds that each service has to answer
@@ -40,8 +41,11 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
     """The ASGI application over services that are open for as long as it runs.
 
     Args:
-        fetch: how it reaches Amazon, if the settings name an SNS topic.
+        fetch: how it reaches Amazon, if the settings name an SNS topic, and the keys for tokens.
         init_seconds: that a websocket has for its `connection_init`.
+
+    Raises:
+        SettingsError: what tokens are checked with is missing or cannot be read.
     """
     settings = services.settings
 
@@ -51,7 +55,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
         async with hub.running():
             yield {"services": services, "hub": hub}
 
-    graphql = GraphQLEndpoint(settings, init_seconds)
+    graphql = GraphQLEndpoint(settings, Authenticator(settings, fetch), init_seconds)
     max_body = max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)
     return Starlette(
         routes=[
@@ -64,7 +68,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
                 middleware=[Middleware(BodyLimit, _MAX_EVENT)],
             ),
             Route("/graphql", graphql, middleware=[Middleware(BodyLimit, max_body)]),
-            WebSocketRoute("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql, middleware=[Middleware(SocketExpiry)]),
         ],
         middleware=[
             # Where nobody has to say who he is, a page must not reach us under a name of its own.

@@ -1,42 +1,82 @@
 """What every resolver can reach: the services, the hub of changes, and who is asking."""
 
+import asyncio
+
 from strawberry.types.info import Info as StrawberryInfo
 
 from api.auth import Caller
 from api.feed import Hub
-from jobs.errors import Unauthenticated
+from jobs.access import Role, suffices
+from jobs.errors import Forbidden, Unauthenticated, Unavailable
 from jobs.ports import Services
 
 
 class Context:
     """One HTTP request, or one websocket with all its operations."""
 
-    def __init__(self, services: Services, hub: Hub, caller: Caller | Unauthenticated) -> None:
+    def __init__(
+        self,
+        services: Services,
+        hub: Hub,
+        caller: Caller | Unauthenticated | Unavailable,
+        expiry: asyncio.Timeout | None = None,
+    ) -> None:
+        """
+        Args:
+            caller: who is asking, or why that is not known.
+            expiry: of the websocket; it is set to when the caller's token expires.
+        """
         self.services = services
         self.hub = hub
-        self._caller = caller
+        self._expiry = expiry
+        self._remember(caller)
         self.connection_params: dict[str, object] | None = None  # set from `connection_init`
 
     @property
-    def owner(self) -> str:
-        """Whose images the caller sees and changes.
+    def caller(self) -> Caller:
+        """Who is asking.
 
         Raises:
-            Unauthenticated: nobody known is asking.
+            Unauthenticated: nobody known.
+            Unavailable: it cannot be found out now.
         """
-        if isinstance(self._caller, Unauthenticated):
-            raise self._caller
-        return self._caller.owner
+        if isinstance(self._caller, Caller):
+            return self._caller
+        raise self._caller
+
+    @property
+    def owner(self) -> str:
+        """Whose images the caller sees and changes; raises as `caller` does."""
+        return self.caller.owner
 
     @property
     def identified(self) -> bool:
         """Whether somebody known is asking."""
         return isinstance(self._caller, Caller)
 
-    def identify(self, caller: Caller | Unauthenticated) -> None:
+    def identify(self, caller: Caller | Unauthenticated | Unavailable) -> None:
         """Remember who opened the websocket, unless that is known already."""
         if not self.identified or isinstance(caller, Caller):
-            self._caller = caller
+            self._remember(caller)
+
+    def require(self, role: Role) -> None:
+        """Let only a caller with this role go on; raises as `caller` does.
+
+        Raises:
+            Forbidden: the caller has no such role.
+        """
+        if not suffices(self.caller.roles, role):
+            raise Forbidden(f"This needs the role “{role}”.")
+
+    def _remember(self, caller: Caller | Unauthenticated | Unavailable) -> None:
+        self._caller = caller
+        if self._expiry is not None and isinstance(caller, Caller):
+            self._expiry.reschedule(self._by_the_loop(caller.expires_at))
+
+    def _by_the_loop(self, at: float | None) -> float | None:
+        if at is None:
+            return None
+        return asyncio.get_running_loop().time() + at - self.services.clock().timestamp()
 
 
 Info = StrawberryInfo[Context, None]

@@ -9,13 +9,13 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.unset import UnsetType
 
-from api.auth import LOOPBACK_ORIGIN, Caller, authenticate
+from api.auth import LOOPBACK_ORIGIN, Authenticator, Caller
 from api.context import Context
 from api.http import GraphQLOverHTTP, decode
 from api.schema import schema
 from api.uploads import is_text
 from api.websocket import Socket, TransportHandler
-from jobs.errors import Unauthenticated
+from jobs.errors import Unauthenticated, Unavailable
 from jobs.settings import Settings
 
 
@@ -29,8 +29,9 @@ class GraphQLEndpoint(GraphQLOverHTTP):
     graphql_transport_ws_handler_class = TransportHandler
     websocket_adapter_class = Socket  # type: ignore[assignment]  # Strawberry's own is no other
 
-    def __init__(self, settings: Settings, init_seconds: float) -> None:
+    def __init__(self, settings: Settings, authenticator: Authenticator, init_seconds: float) -> None:
         self._settings = settings
+        self._authenticator = authenticator
         super().__init__(
             schema,
             graphql_ide="graphiql",
@@ -47,8 +48,9 @@ class GraphQLEndpoint(GraphQLOverHTTP):
         """The context of one HTTP request or one websocket."""
         header = request.headers.get("authorization")
         # As it came: Starlette has read its bytes as Latin-1.
-        caller = self._caller(None if header is None else header.encode("latin-1"))
-        return Context(request.state.services, request.state.hub, caller)
+        caller = await self._caller(None if header is None else header.encode("latin-1"))
+        expiry = getattr(request.state, "expiry", None)  # a websocket's
+        return Context(request.state.services, request.state.hub, caller, expiry)
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:
         """Whether a page of that origin may open a websocket here."""
@@ -60,7 +62,7 @@ class GraphQLEndpoint(GraphQLOverHTTP):
         """Believe the `authorization` of `connection_init`, or that of the handshake."""
         said = (context.connection_params or {}).get("authorization")
         if isinstance(said, str) and is_text(said):
-            context.identify(self._caller(said.encode()))
+            context.identify(await self._caller(said.encode()))
         if not context.identified:
             raise ConnectionRejectionError
         return UnsetType()
@@ -69,8 +71,8 @@ class GraphQLEndpoint(GraphQLOverHTTP):
         """What a message says."""
         return decode(data)
 
-    def _caller(self, authorization: bytes | None) -> Caller | Unauthenticated:
+    async def _caller(self, authorization: bytes | None) -> Caller | Unauthenticated | Unavailable:
         try:
-            return authenticate(authorization, self._settings)
-        except Unauthenticated as stranger:
-            return stranger
+            return await self._authenticator.caller(authorization)
+        except (Unauthenticated, Unavailable) as error:
+            return error

@@ -26,10 +26,12 @@ from api.payloads import (
     Preset,
     UploadTarget,
 )
+from api.permissions import Requires
 from api.request_errors import NamedOperation
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
 from api.uploads import FileRequest, Upload, create_uploads, is_text
 from jobs import ports, requests
+from jobs.access import Role
 from jobs.errors import Conflict, InvalidInput, NotFound
 from jobs.images import Status
 from jobs.ingest import ingest
@@ -84,17 +86,23 @@ class ImageFilter:
 class Query:
     """Reading."""
 
-    @strawberry.field(description="Anything with an id; null if there is none that the caller may see.")
+    @strawberry.field(
+        description="Anything with an id; null if there is none that the caller may see.",
+        extensions=[Requires(Role.READ)],
+    )
     async def node(self, info: Info, id: ImageId) -> Node | None:
         """Relay's way to ask for something again."""
         return await _visible(info, id)
 
-    @strawberry.field(description="One image; null if there is none that the caller may see.")
+    @strawberry.field(
+        description="One image; null if there is none that the caller may see.",
+        extensions=[Requires(Role.READ)],
+    )
     async def image(self, info: Info, id: ImageId) -> Image | None:
         """One of the caller's images."""
         return await _visible(info, id)
 
-    @strawberry.field(description="The caller's images, a page at a time.")
+    @strawberry.field(description="The caller's images, a page at a time.", extensions=[Requires(Role.READ)])
     async def images(
         self,
         info: Info,
@@ -126,10 +134,9 @@ class Query:
         )
         return ImageConnection.from_domain(found, first=first, continued=bool(after))
 
-    @strawberry.field(description="What images can be developed into.")
+    @strawberry.field(description="What images can be developed into.", extensions=[Requires(Role.READ)])
     def presets(self, info: Info) -> list[Preset]:
         """The configured presets."""
-        _ = info.context.owner  # only for who may ask at all
         configured = info.context.services.settings.presets
         return [Preset.from_domain(name, preset) for name, preset in configured.items()]
 
@@ -139,7 +146,8 @@ class Mutation:
     """Writing."""
 
     @strawberry.mutation(
-        description="Ask for upload targets: each stores one file straight into object storage."
+        description="Ask for upload targets: each stores one file straight into object storage.",
+        extensions=[Requires(Role.UPLOAD)],
     )
     async def create_uploads(
         self,
@@ -179,7 +187,8 @@ class Mutation:
 
     @strawberry.mutation(
         description="A hint that the upload is over, which spares the wait for the store's own word. "
-        "The server asks the store; nothing is lost if it is never sent."
+        "The server asks the store; nothing is lost if it is never sent.",
+        extensions=[Requires(Role.UPLOAD)],
     )
     async def complete_upload(self, info: Info, id: ImageId) -> ImageResult:
         """The image as it is after the store was asked."""
@@ -193,7 +202,8 @@ class Mutation:
         return Image.from_domain(image)
 
     @strawberry.mutation(
-        description="Develop a READY or FAILED image anew; what it has stays visible until that is done."
+        description="Develop a READY or FAILED image anew; what it has stays visible until that is done.",
+        extensions=[Requires(Role.UPLOAD)],
     )
     async def reprocess_image(self, info: Info, id: ImageId) -> ImageResult:
         """The image, queued again."""
@@ -204,7 +214,10 @@ class Mutation:
         except Conflict as error:
             return ImageConflict.from_domain(id, error)
 
-    @strawberry.mutation(description="Remove images, whatever their state; tombstones stay.")
+    @strawberry.mutation(
+        description="Remove images, whatever their state; tombstones stay.",
+        extensions=[Requires(Role.UPLOAD)],
+    )
     async def delete_images(
         self,
         info: Info,
@@ -226,7 +239,8 @@ class Subscription:
     """Being told."""
 
     @strawberry.subscription(
-        description="Each image's current state first, then its changes; completes when all are at rest."
+        description="Each image's current state first, then its changes; completes when all are at rest.",
+        extensions=[Requires(Role.READ)],
     )
     async def image_updates(
         self,
@@ -244,7 +258,10 @@ class Subscription:
             async for image in updates:
                 yield Image.from_domain(image)
 
-    @strawberry.subscription(description="All changes of the caller's images, from a cursor or from now on.")
+    @strawberry.subscription(
+        description="All changes of the caller's images, from a cursor or from now on.",
+        extensions=[Requires(Role.READ)],
+    )
     async def feed(
         self,
         info: Info,

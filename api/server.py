@@ -11,11 +11,11 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import CloseCode
 
-from api.app import LOOPBACK, create_app
+from api.app import create_app
 from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
-from jobs.settings import Settings
+from jobs.settings import LOOPBACK, Settings
 from jobs.supervise import ServiceFailed
 
 _GOODBYE = 3  # seconds for open requests and websockets when the server ends
@@ -96,14 +96,14 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
 
     Raises:
         ServiceFailed: the port is taken.
-        SettingsError: nobody would have to say who he is, and everybody could ask.
+        SettingsError: nobody would have to say who he is, and everybody could ask; or nobody could.
         Unavailable: a service does not answer.
     """
     if settings.auth == "none" and host not in LOOPBACK:
         raise SettingsError(
             f"DARKROOM_AUTH is wrong: none is for 127.0.0.1, ::1 and localhost, and this listens on {host}"
         )
-    if settings.auth == "keys" and not settings.api_keys:
+    if "keys" in settings.auth and not settings.api_keys:
         raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")
     with listen_on(host, port) as listener:
         async with open_services(settings) as services:

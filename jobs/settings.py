@@ -7,18 +7,20 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
+from jobs.access import OwnerKeys
 from jobs.errors import SettingsError
 from jobs.formats import EVERYDAY, SourceFormat
 from jobs.presets import DEFAULT_PRESET, Preset
 
 PREFIX = "DARKROOM_"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def usable_cores() -> int:
@@ -38,6 +40,25 @@ def _http_url(text: str) -> str:
 _SNS_TOPIC = r"^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+_MIN_SECRET = 32  # bytes, as RFC 7518 asks for HS256
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < _MIN_SECRET:
+        raise ValueError(f"at least {_MIN_SECRET} bytes are needed")
+    return secret
+
+
+def _file_or_safe_url(text: str) -> str:
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    if not (parts.scheme == "https" and parts.hostname) and not (
+        parts.scheme == "http" and parts.hostname in LOOPBACK
+    ):
+        raise ValueError("a file or a URL that begins with https:// is needed")
+    return text
 
 
 class Settings(BaseSettings):
@@ -67,8 +88,14 @@ class Settings(BaseSettings):
     hook_token: SecretStr | None = None
     sns_topic_arn: Annotated[str | None, Field(pattern=_SNS_TOPIC)] = None
 
-    auth: Literal["none", "keys"] = "keys"
-    api_keys: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}  # owner -> SHA-256 of the key
+    auth: Literal["none", "keys", "jwt", "keys+jwt"] = "keys"
+    api_keys: dict[str, OwnerKeys] = {}
+    jwt_secret: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None  # for HS256
+    jwt_jwks: Annotated[str, AfterValidator(_file_or_safe_url)] | None = None  # for RS256 and ES256
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_owner_claim: str = "sub"
+    jwt_roles_claim: str = "roles"
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
 
     max_upload_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 50 * 2**20
@@ -97,6 +124,12 @@ class Settings(BaseSettings):
         if values.get("presets"):
             raise ValueError(f"{PREFIX}PRESETS and {PREFIX}PRESETS_FILE are both there; one can be")
         return values | {"presets": _read_presets(Path(path))}
+
+    @model_validator(mode="after")
+    def _with_one_kind_of_keys_for_tokens(self) -> Self:
+        if self.jwt_secret and self.jwt_jwks:
+            raise ValueError(f"{PREFIX}JWT_SECRET and {PREFIX}JWT_JWKS are both there; one can be")
+        return self
 
     @property
     def default_preset(self) -> str:

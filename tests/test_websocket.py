@@ -10,7 +10,10 @@ import pytest
 import websockets
 from structlog.testing import capture_logs
 
+from api.auth import Authenticator
+from api.expiry import SocketExpiry
 from api.graphql import GraphQLEndpoint
+from api.hooks import fetch_body
 from jobs.images import Image, Move
 from jobs.ports import Services
 from tests.records import NOON, an_image
@@ -256,8 +259,9 @@ async def serve(
 ) -> None:
     """The endpoint on a server whose sockets behave as `send` does."""
     scope = {"type": "websocket", "path": "/graphql", "headers": [], "subprotocols": [PROTOCOL]}
+    settings = api.services.settings
     state = {"services": api.services, "hub": None}
-    endpoint = GraphQLEndpoint(api.services.settings, init_seconds)
+    endpoint = SocketExpiry(GraphQLEndpoint(settings, Authenticator(settings, fetch_body), init_seconds))
     await endpoint(scope | {"state": state}, incoming.get, send)
 
 
