@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TypedDict
 
 from starlette.applications import Starlette
@@ -14,9 +15,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.auth import LOOPBACK_ORIGIN
+from api.errors import MASK, log_fault
 from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
+from api.headers import SECURITY_HEADERS, SecurityHeaders
 from api.hooks import StorageHook, fetch_body
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
@@ -24,7 +27,7 @@ from jobs.ports import Services
 from jobs.sns import Fetch
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_MIN_BODY = 1024 * 1024  # bytes of a GraphQL request, whatever the settings
+_MIN_BODY = 100 * 1024  # bytes of a GraphQL request, whatever the settings
 _MAX_EVENT = 1024 * 1024  # bytes of a storage event; no store sends as many
 _READY_WITHIN = 2.0  # seconds that each service has to answer
 
@@ -51,6 +54,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
             yield {"services": services, "hub": hub}
 
     graphql = GraphQLEndpoint(settings)
+    # Nothing that is asked needs as much as a list of all files that may be uploaded at once.
     max_body = max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)
     return Starlette(
         routes=[
@@ -66,8 +70,10 @@ def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
             WebSocketRoute("/graphql", graphql),
         ],
         middleware=[
+            Middleware(SecurityHeaders),
             # Where nobody has to say who he is, a page must not reach us under a name of its own.
             *([Middleware(TrustedHostMiddleware, [*LOOPBACK, "[::1]"])] if settings.auth == "none" else []),
+            # Whoever asks says so in a header of his own making: no cookie counts, and none is asked for.
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
@@ -76,8 +82,15 @@ def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
                 allow_headers=["authorization", "content-type"],
             ),
         ],
+        exception_handlers={Exception: fault},
         lifespan=lifespan,
     )
+
+
+async def fault(_: Request, error: Exception) -> Response:
+    """What nobody expected, masked by an id that the log has too."""
+    masked = {"message": MASK, "id": log_fault(error)}
+    return JSONResponse(masked, HTTPStatus.INTERNAL_SERVER_ERROR, SECURITY_HEADERS)
 
 
 async def healthz(_: Request) -> Response:

@@ -4,6 +4,7 @@ from strawberry.types.info import Info as StrawberryInfo
 
 from api.auth import Caller
 from api.feed import Hub
+from api.sockets import Socket
 from jobs.errors import Unauthenticated
 from jobs.ports import Services
 
@@ -15,6 +16,7 @@ class Context:
         self.services = services
         self.hub = hub
         self._caller = caller
+        self.socket: Socket | None = None  # of a websocket, among all that are open
         self.connection_params: dict[str, object] | None = None  # set from `connection_init`
 
     @property
