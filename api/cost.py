@@ -35,7 +35,8 @@ from graphql import (
 )
 
 SATURATED = 2**31 - 1  # what doubles a thousand times is a number that takes time to add
-LIST = 4  # elements of a list whose length no argument says, such as variants
+# Elements of a list whose length no argument says: of variants, say, or of what an introspection finds.
+LIST, LISTS_OF = 4, {"__Schema": 15, "__Field": 1}
 # Types whose lists are as long as an argument of the field that gives them says: `first`, `ids`, `files`.
 _SIZED = ("Connection", "Payload")
 _DIGITS = 10  # of a number that is surely more than is ever given
@@ -210,7 +211,7 @@ class _Walk:
         inner = self._selections(node.selection_set, of, level + 1)
         times = self._asked_for(node, field)
         if field and parent and is_list_type(get_nullable_type(field.type)):
-            times *= 1 if parent.name.endswith(_SIZED) else LIST
+            times *= 1 if parent.name.endswith(_SIZED) else LISTS_OF.get(parent.name, LIST)
         inner.cost = min(times * inner.cost, SATURATED)
         part.add(inner)
         return part

@@ -14,9 +14,11 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     parse,
+    validate,
 )
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.schema import validate_document
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types import ExecutionContext
 
 from api.context import Context
@@ -27,7 +29,9 @@ from jobs.settings import Settings
 
 _PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
 _COST_OF_A_FILE = 150  # of `createUploads`, at most: all that can be asked of an upload target is 103
+_MAX_ERRORS = 5  # each may repeat a long argument as a whole
 _MIN_VALUES = 10_000  # of variables, whatever the settings
+_MAX_KEYS = 1_000  # of one object; metadata of 4,096 bytes have fewer
 _BYTES_OF_A_VALUE = 4  # of a file's metadata, at least on average
 _ABORTED = "Parsing aborted."  # how the parser ends what it says of its limits
 # A document takes up to 300 bytes of memory for each character.
@@ -35,7 +39,7 @@ _REMEMBERED = 64  # queries
 _REMEMBERED_CHARACTERS = 2_048  # of each; the queries of a page have some hundred, an introspection 1,700
 
 _parse = lru_cache(maxsize=_REMEMBERED)(parse)
-_validate = lru_cache(maxsize=_REMEMBERED)(validate_document)
+_validate = lru_cache(maxsize=_REMEMBERED)(validate)
 
 
 class Documents(SchemaExtension):
@@ -84,7 +88,7 @@ def _check_variables(variables: object, settings: Settings) -> None:
     while level:
         inside = [item for item in level if isinstance(item, (dict, list))]
         most -= sum(map(len, inside))
-        if most < 0:
+        if most < 0 or any(isinstance(item, dict) and len(item) > _MAX_KEYS for item in inside):
             raise QueryTooCostly("The variables have too many values.")
         level = [value for item in inside for value in (item.values() if isinstance(item, dict) else item)]
 
@@ -117,11 +121,11 @@ def _validated(execution: ExecutionContext) -> list[GraphQLError]:
         page=MAX_PAGE,
     )
     measure(document, schema, execution.variables or {}, limits)
-    rules = execution.validation_rules
+    rules = (*execution.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule)
     if not settings.shows_schema:
         rules = (*rules, NoSchemaIntrospectionCustomRule)
     known = execution.query is not None and _is_short(execution.query)
-    return (_validate if known else validate_document)(schema, document, rules)
+    return (_validate if known else validate)(schema, document, rules, _MAX_ERRORS)
 
 
 def _is_short(query: str) -> bool:
