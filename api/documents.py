@@ -35,11 +35,11 @@ _MAX_KEYS = 1_000  # of one object; metadata of 4,096 bytes have fewer
 _BYTES_OF_A_VALUE = 4  # of a file's metadata, at least on average
 _ABORTED = "Parsing aborted."  # how the parser ends what it says of its limits
 # A document takes up to 300 bytes of memory for each character.
-_REMEMBERED = 64  # queries
-_REMEMBERED_CHARACTERS = 2_048  # of each; the queries of a page have some hundred, an introspection 1,700
+REMEMBERED = 64  # queries
+REMEMBERED_CHARACTERS = 2_048  # of each; the queries of a page have some hundred, an introspection 1,700
 
-_parse = lru_cache(maxsize=_REMEMBERED)(parse)
-_validate = lru_cache(maxsize=_REMEMBERED)(validate)
+_parse = lru_cache(maxsize=REMEMBERED)(parse)
+_validate = lru_cache(maxsize=REMEMBERED)(validate)
 
 
 class Documents(SchemaExtension):
@@ -129,7 +129,7 @@ def _validated(execution: ExecutionContext) -> list[GraphQLError]:
 
 
 def _is_short(query: str) -> bool:
-    return len(query) <= _REMEMBERED_CHARACTERS
+    return len(query) <= REMEMBERED_CHARACTERS
 
 
 def _stand_in(operation_name: str | None) -> DocumentNode:

@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.exceptions import ConnectionRejectionError
-from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.exceptions import ConnectionRejectionError, MissingQueryError
+from strawberry.http import GraphQLRequestData
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage
 from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
 from api.auth import LOOPBACK_ORIGIN, Caller, authenticate
@@ -26,6 +28,7 @@ from api.uploads import is_text
 from jobs.errors import Unauthenticated
 from jobs.settings import Settings
 
+_AT_ONCE = {OperationType.QUERY, OperationType.MUTATION}  # what has one result, and ends
 _TOO_MANY = 4429  # closes a websocket of an owner who has too many
 
 
@@ -71,18 +74,36 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             await request.send_denial_response(PlainTextResponse(f"{error}\n", HTTPStatus.TOO_MANY_REQUESTS))
             return request
 
-    async def execute_single(self, *args: Any, **more: Any) -> ExecutionResult:
-        """The result of one operation; one that changes anything is not for a GET, which a link can send."""
+    async def execute_single(  # what is not used is Strawberry's signature
+        self,
+        request: Request,
+        request_adapter: AsyncHTTPRequestAdapter,  # noqa: ARG002
+        sub_response: Response,  # noqa: ARG002
+        context: Context,
+        root_value: None,  # noqa: ARG002
+        request_data: GraphQLRequestData,
+    ) -> ExecutionResult:
+        """The result of a query or a mutation; the latter is not for a GET, which any link can send."""
+        allowed = {OperationType.QUERY} if request.method == "GET" else _AT_ONCE
         try:
-            return await super().execute_single(*args, **more)
-        except HTTPException as error:
-            if isinstance(error.__cause__, InvalidOperationTypeError):
-                raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, error.reason) from error
-            raise
+            return await self.schema.execute(
+                request_data.query,
+                variable_values=request_data.variables,
+                context_value=context,
+                operation_name=request_data.operation_name,
+                allowed_operation_types=allowed,
+            )
+        except InvalidOperationTypeError as error:
+            status = HTTPStatus.METHOD_NOT_ALLOWED if request.method == "GET" else HTTPStatus.BAD_REQUEST
+            raise HTTPException(status, error.as_http_error_reason(request.method)) from error
+        except CannotGetOperationTypeError as error:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, error.as_http_error_reason()) from error
+        except MissingQueryError as error:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "A request has a query.") from error
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
         """What a request says; never in a form, which any page can have a browser send without asking."""
-        media_type = (request.content_type or "").partition(";")[0].strip().lower()
+        media_type = (request.content_type or "").partition(";")[0].strip()
         if request.method == "POST" and media_type != "application/json":
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json.")
         return await super().parse_http_body(request)

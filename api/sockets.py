@@ -83,8 +83,10 @@ class Sockets:
 
 def _network(host: str | None) -> str | None:
     """What a client's address counts as; nothing for this machine."""
+    if not host:
+        return None
     try:
-        address = ipaddress.ip_address(host or "")
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host
     if address.is_loopback:
