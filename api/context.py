@@ -6,6 +6,7 @@ from strawberry.types.info import Info as StrawberryInfo
 
 from api.auth import Caller
 from api.feed import Hub
+from api.sockets import Socket
 from jobs.access import Role, suffices
 from jobs.errors import Forbidden, Unauthenticated, Unavailable
 from jobs.ports import Services
@@ -28,6 +29,7 @@ class Context:
         """
         self.services = services
         self.hub = hub
+        self.socket: Socket | None = None  # of a websocket, among all that are open
         self._expiry = expiry
         self._remember(caller)
         self.connection_params: dict[str, object] | None = None  # set from `connection_init`

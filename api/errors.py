@@ -7,12 +7,22 @@ import structlog
 from graphql import GraphQLError
 from strawberry.extensions import MaskErrors
 
+from api.context import Context
 from api.request_errors import REQUEST_ERRORS, request_error
 from jobs.errors import DarkroomError, Unavailable
 
 log = structlog.get_logger(__name__)
 
+MASK = "Something went wrong here. The log knows it by its id."
 _INTERNAL = "INTERNAL"
+_SUGGESTION = " Did you mean "  # how a message ends that tells of names near to one that is unknown
+
+
+def log_fault(error: Exception, **more: object) -> str:
+    """Log what the client is not shown; the id under which it can be found."""
+    fault_id = secrets.token_hex(8)
+    log.error("a request failed", id=fault_id, exc_info=error, **more)
+    return fault_id
 
 
 class MaskedErrors(MaskErrors):
@@ -20,7 +30,11 @@ class MaskedErrors(MaskErrors):
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
         """The error as the client sees it."""
-        return mask(error)
+        masked = mask(error)
+        context: Context = self.execution_context.context
+        if context.services.settings.shows_schema or _SUGGESTION not in masked.message:
+            return masked
+        return _like(masked, masked.message.partition(_SUGGESTION)[0], masked.extensions)
 
 
 def mask(error: GraphQLError) -> GraphQLError:
@@ -34,10 +48,18 @@ def mask(error: GraphQLError) -> GraphQLError:
     if isinstance(cause, DarkroomError):
         message, extensions["code"] = cause.message, cause.code.value
     else:
-        message, extensions["code"] = "Something went wrong here. The log knows it by its id.", _INTERNAL
+        message, extensions["code"] = MASK, _INTERNAL
     if isinstance(cause, Unavailable) or not isinstance(cause, DarkroomError):
-        extensions["id"] = secrets.token_hex(8)
-        log.error("a request failed", id=extensions["id"], path=error.path, exc_info=cause)
+        extensions["id"] = log_fault(cause, path=error.path)
+    return _like(error, message, extensions)
+
+
+def is_fault(error: GraphQLError) -> bool:
+    """Whether a masked error is a fault of ours."""
+    return error.extensions is not None and error.extensions.get("code") == _INTERNAL
+
+
+def _like(error: GraphQLError, message: str, extensions: dict[str, Any] | None) -> GraphQLError:
     return GraphQLError(
         message=message,
         nodes=error.nodes,
@@ -46,8 +68,3 @@ def mask(error: GraphQLError) -> GraphQLError:
         path=error.path,
         extensions=extensions,
     )
-
-
-def is_fault(error: GraphQLError) -> bool:
-    """Whether a masked error is a fault of ours."""
-    return error.extensions is not None and error.extensions.get("code") == _INTERNAL

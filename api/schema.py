@@ -1,22 +1,22 @@
 """The schema: queries, mutations and subscriptions, each a thin call of a use case."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, TypeVar
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from api import feed as feeds
 from api.context import Info
+from api.documents import Documents
 from api.enums import ImageOrder, ImageStatus
 from api.errors import MaskedErrors
-from api.paging import decode_cursor
+from api.paging import MAX_PAGE, decode_cursor
 from api.payloads import (
     CreateUploadsPayload,
     DeleteImagesPayload,
@@ -38,7 +38,6 @@ from jobs.ingest import ingest
 
 T = TypeVar("T")
 
-MAX_PAGE = 100
 MAX_DELETIONS = 100
 
 ImageId = Annotated[strawberry.ID, strawberry.argument(description="The id of the image.")]
@@ -294,17 +293,6 @@ async def _delete(info: Info, image_id: str, owner: str) -> Image | ImageNotFoun
         return ImageNotFound.from_domain(image_id, error)
 
 
-class CachedParser(ParserCache):
-    """Remembers what was parsed; what cannot be parsed it leaves to those who can say so."""
-
-    def on_parse(self) -> Iterator[None]:
-        """Parse, or know already."""
-        context = self.execution_context
-        with suppress(GraphQLError):
-            context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
-        yield
-
-
 class Schema(strawberry.Schema):
     """A schema whose errors are logged where they are masked, and only there."""
 
@@ -319,6 +307,6 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, CachedParser, ValidationCache, NamedOperation],  # both caches are bounded
+    extensions=[MaskedErrors, Documents, NamedOperation],
     config=StrawberryConfig(scalar_map=SCALARS),
 )

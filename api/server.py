@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -107,4 +108,5 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
         raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")
     with listen_on(host, port) as listener:
         async with open_services(settings) as services:
+            gc.freeze()  # what is there by now stays: no collection need walk it, for 50 ms each time
             await create_server(services).serve(sockets=[listener])

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
@@ -97,6 +105,17 @@ class Settings(BaseSettings):
     jwt_owner_claim: str = "sub"
     jwt_roles_claim: str = "roles"
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
+    introspection: bool | None = None  # nothing: where nobody has to say who he is
+    playground: bool | None = None  # nothing: the same
+
+    max_query_depth: Annotated[int, Field(ge=1, le=100)] = 24  # an introspection has 18
+    max_query_aliases: Annotated[int, Field(ge=0, le=10_000)] = 30
+    max_query_directives: Annotated[int, Field(ge=0, le=10_000)] = 30
+    max_query_cost: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000  # values; 100 images have 8,000
+    max_query_tokens: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    max_socket_operations: Annotated[int, Field(ge=1, le=10_000)] = 20
+    max_sockets_per_owner: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # of one process
+    max_sockets_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
 
     max_upload_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 50 * 2**20
     max_upload_files: Annotated[int, Field(ge=1, le=1_000)] = 100
@@ -130,6 +149,25 @@ class Settings(BaseSettings):
         if self.jwt_secret and self.jwt_jwks:
             raise ValueError(f"{PREFIX}JWT_SECRET and {PREFIX}JWT_JWKS are both there; one can be")
         return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_of_those_who_say_who_they_are(
+        cls, origins: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        if "*" in origins and info.data.get("auth") == "none":
+            raise ValueError("with AUTH=none, * would let every page on the web do as it likes")
+        return origins
+
+    @property
+    def shows_schema(self) -> bool:
+        """Whether clients may ask what there is to ask for, and are told what they may have meant."""
+        return self.auth == "none" if self.introspection is None else self.introspection
+
+    @property
+    def shows_playground(self) -> bool:
+        """Whether a browser gets GraphiQL."""
+        return self.auth == "none" if self.playground is None else self.playground
 
     @property
     def default_preset(self) -> str:
