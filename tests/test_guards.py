@@ -36,7 +36,7 @@ async def test_what_costs_too_much_is_refused(system: System) -> None:
     assert {name: codes(answer) for name, answer in answers.items()} == {
         name: ["QUERY_TOO_COSTLY"] for name in hostile.TOO_COSTLY
     }
-    assert all(answer["data"] is None for answer in answers.values())
+    assert not any("data" in answer for answer in answers.values())  # nothing was executed
 
 
 async def test_it_is_refused_over_a_websocket_too(system: System) -> None:
@@ -66,48 +66,6 @@ async def test_errors_are_no_larger_than_what_caused_them(system: System) -> Non
         errors = answer.json()["errors"]
         assert not any("code" in error.get("extensions", {}) for error in errors), name
         assert len(answer.content) < max(20_000, 8 * len(body)), name
-
-
-@pytest.mark.parametrize("variables", [[1], "text", 5])
-async def test_variables_that_are_no_object_are_the_clients_fault(system: System, variables: Any) -> None:
-    """Over HTTP, and over the websocket, where nobody looks at them before."""
-    query = "query ($id: ID!) { image(id: $id) { id } }"
-    assert (await post(system, hostile.body(query, variables=variables))).status_code == 400
-    async with connect(system) as socket:
-        await socket.send('{"type": "connection_init"}')
-        await socket.recv()
-        payload = {"query": query, "variables": variables}
-        await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
-        message = json.loads(await socket.recv())
-    assert message["type"] == "error"
-    assert message["payload"] == [{"message": "Variables are a JSON object."}]
-
-
-async def test_a_query_that_is_no_text_is_the_clients_fault(system: System) -> None:
-    """Over the websocket too."""
-    async with connect(system) as socket:
-        await socket.send('{"type": "connection_init"}')
-        await socket.recv()
-        await socket.send('{"type": "subscribe", "id": "1", "payload": {"query": 5}}')
-        message = json.loads(await socket.recv())
-    assert (message["type"], message["payload"]) == ("error", [{"message": "A query is text."}])
-
-
-async def test_an_operation_that_is_not_there_is_the_clients_fault(system: System) -> None:
-    """It is said by its name, over the websocket as over HTTP."""
-    request = {"query": "query A { __typename }", "operationName": "B"}
-    answer = await post(system, json.dumps(request).encode())
-    assert answer.status_code == 400
-    assert '"B"' in answer.text
-    async with connect(system) as socket:
-        await socket.send('{"type": "connection_init"}')
-        await socket.recv()
-        await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": request}))
-        with pytest.raises(websockets.ConnectionClosed) as closed:
-            await socket.recv()
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 4400
-    assert '"B"' in closed.value.rcvd.reason
 
 
 async def test_each_limit_is_a_setting(settings: Settings) -> None:
@@ -162,8 +120,8 @@ async def test_the_schema_is_not_told_where_it_is_not(settings: Settings) -> Non
     closed = settings.model_copy(update={"introspection": False, "playground": False})
     by_variable = "query ($order: ImageOrder) { images(orderBy: $order) { nodes { id } } }"
     async with running_system(closed, worker=False, events=False) as system:
-        assert (await system.execute(get_introspection_query()))["data"] is None
-        assert (await system.execute('{ __type(name: "Image") { name } }'))["data"] is None
+        assert "data" not in await system.execute(get_introspection_query())
+        assert "data" not in await system.execute('{ __type(name: "Image") { name } }')
         assert (await system.execute("{ __typename }"))["data"] == {"__typename": "Query"}
         slips = [
             await system.execute("{ image(id: 1) { idd } }"),
