@@ -131,10 +131,12 @@ class MongoCatalog:
         values: Mapping[str, Any] | None = None,
         fence: str | None = None,
         owner: str | None = None,
+        version: int | None = None,
     ) -> Image | None:
         if not is_image_id(image_id):
             return None
-        query: Document = {"_id": image_id} | ({} if owner is None else {"owner": owner})
+        asked = {"_id": image_id, "owner": owner, "version": version}
+        query: Document = {field: value for field, value in asked.items() if value is not None}
         update: Document = {
             "$set": implied_by(move, at) | {name: _plain(value) for name, value in (values or {}).items()},
             "$inc": counted_by(move),

@@ -54,11 +54,14 @@ class MemoryCatalog:
         values: Mapping[str, Any] | None = None,
         fence: str | None = None,
         owner: str | None = None,
+        version: int | None = None,
     ) -> Image | None:
         rule, image = MOVES[move], self._images.get(image_id)
         if fence is None and move in (Move.REVEAL, Move.FINISH):
             raise ValueError("only the holder of a fence can show what it made")
-        if image is None or image.status not in rule.sources or owner not in (None, image.owner):
+        if image is None or owner not in (None, image.owner) or version not in (None, image.version):
+            return None
+        if image.status not in rule.sources:
             return None
         if rule.leased and not self._admits(image.lease, fence, at):
             return None

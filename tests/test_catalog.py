@@ -167,6 +167,14 @@ async def test_only_its_owner_moves_an_image(catalog: Catalog) -> None:
     assert await catalog.move(image.id, Move.DELETE, at=LATER, owner="ada") is not None
 
 
+async def test_an_image_that_moved_meanwhile_can_be_let_alone(catalog: Catalog) -> None:
+    """By whoever says which version was looked at."""
+    image = an_image(status=Status.READY, version=3)
+    await catalog.add([image])
+    assert await catalog.move(image.id, Move.REPROCESS, at=LATER, version=2) is None
+    assert await catalog.move(image.id, Move.REPROCESS, at=LATER, version=3) is not None
+
+
 async def test_a_lease_is_renewed_by_its_holder_alone(catalog: Catalog) -> None:
     """Nobody else, and not when it is over."""
     lease = a_lease()
