@@ -176,10 +176,10 @@ class Attempt:
     def _tidied_later(self, fields: dict[str, Any], *, litter: Collection[object]) -> dict[str, Any]:
         """The fields of a last move, after which the sweep removes what the record does not name.
 
-        Somebody may just be looking at what was replaced; and attempts before this one may have ended with
-        their worker, and left something.
+        Somebody may just be looking at what was replaced; and attempts before this one, in this round or
+        another, may have ended with their worker, and left something.
         """
-        if not litter and self.image.takes <= 1:
+        if not litter and self.image.takes <= 1 and self.image.round <= 1:
             return fields
         return {"due_at": self._services.clock() + GRACE} | fields
 

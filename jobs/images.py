@@ -225,6 +225,9 @@ def counted_by(move: Move) -> dict[str, int]:
     return counters
 
 
+RETRY_WITHIN = timedelta(seconds=30)  # of a released lease: by then its job has come again, or the sweep asks
+TIMELINE_LENGTH = 50  # a record that is reprocessed for years must not outgrow its document
+
 # An upload may begin just before its target expires, and last: for so long after it, one is looked for.
 GRACE = timedelta(seconds=60)
 LATE = timedelta(hours=1)

@@ -60,7 +60,7 @@ class Catalog(Protocol):
             fence: the caller's fence, for a leased move; without it the move is only made if nobody's
                 lease runs at `at`. TAKE brings its own lease in `values`; REVEAL and FINISH need a fence.
             owner: if given, the record must be this owner's.
-            version: if given, the record must not have moved since it had that.
+            version: if given, the record must not have moved since it had this one.
 
         Returns:
             The record after the move; None if there is no such record or it does not stand there.

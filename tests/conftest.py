@@ -5,7 +5,6 @@ import secrets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -47,19 +46,11 @@ def node_modules() -> Path:
     return installed
 
 
-class Store(NamedTuple):
-    """Settings for one of the stores, and what is known of it."""
-
-    settings: Settings
-    verifies_sha256: bool  # of what is uploaded; where it does not, the worker finds out
-
-
 @pytest.fixture(params=["embedded", "ceph"])
-def each_store(request: pytest.FixtureRequest) -> Store:
-    """One store after the other; there is no bucket yet."""
-    if request.param == "embedded":
-        return Store(request.getfixturevalue("corner"), verifies_sha256=True)
-    return Store(request.getfixturevalue("ceph_corner"), verifies_sha256=False)
+def each_store(request: pytest.FixtureRequest) -> Settings:
+    """Settings for one store after the other; there is no bucket yet."""
+    corner: Settings = request.getfixturevalue("corner" if request.param == "embedded" else "ceph_corner")
+    return corner
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
-import websockets
 from graphql import get_introspection_query
 
 from api import documents

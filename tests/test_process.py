@@ -425,6 +425,17 @@ async def test_what_attempts_left_behind_goes_with_a_verdict_too(services: Servi
     assert await variants_in_store(services) == []
 
 
+async def test_what_attempts_left_behind_in_an_earlier_round_goes_too(services: Services) -> None:
+    """Though its owner asked for another before the sweep came by."""
+    image = await arrived(services, attempts=services.settings.max_attempts, takes=1)
+    await services.storage.write(variant_key(image.id, "dead", "a.webp"), b"x", content_type="image/webp")
+    assert await process(image.id, services, Scripted()) is Processed.FAILED
+    await requests.reprocess(image.id, image.owner, services)
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    after = await swept(services, image)
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
+
+
 async def test_waiting_in_vain_for_a_service_costs_no_attempt(services: Services) -> None:
     """A store that takes the connection and never answers is away too."""
     image = await arrived(services)
