@@ -86,7 +86,7 @@ class GraphQLOverHTTP(GraphQL[Context, None]):
         try:
             if request.method not in {"GET", "POST"}:
                 raise NotWellFormed("GraphQL is asked by GET or POST.", 405, allow="GET, POST")
-            if self.should_render_graphql_ide(self.request_adapter_class(request)):
+            if self.graphql_ide and self.should_render_graphql_ide(self.request_adapter_class(request)):
                 return await self.render_graphql_ide(request)
             if media_type is None:
                 raise NotWellFormed(f"The answer can be {GRAPHQL_RESPONSE} or {JSON}.", 406)
