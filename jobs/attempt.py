@@ -21,6 +21,7 @@ from jobs.scratch import read_made, scratch_folder
 
 log = structlog.get_logger(__name__)
 
+_DEATHS = 4  # of workers, for each attempt that a file has
 _GIVE_UP = timedelta(hours=6)
 _FETCH_WITHIN = 8.0  # seconds
 _TIDY_WITHIN = 10.0  # seconds; a job has a limit of its own
@@ -71,8 +72,11 @@ class Attempt:
 
     @property
     def is_beyond_the_last(self) -> bool:
-        """Whether all attempts were used up by workers that never came back."""
-        return self.image.attempts > self._services.settings.max_attempts
+        """Whether all attempts were used up by workers that never came back.
+
+        A file can end a child, and hardly its worker: many may die of other things, one after the other.
+        """
+        return self.image.attempts > _DEATHS * self._services.settings.max_attempts
 
     @property
     def has_waited_long(self) -> bool:
