@@ -11,7 +11,6 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -24,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from api.addresses import network_of
 from jobs.clock import Clock
 from jobs.errors import LimitExceeded, ProblemCode
 from jobs.settings import NO_LIMIT, Settings
@@ -36,7 +36,6 @@ _CONNECTIONS = 20  # of one process, however many ask at once
 _WITHIN = 1.0  # seconds that one request waits for Redis, all its limits together
 _PAUSE = 2.0  # seconds for which Redis is not asked again after it did not answer
 _TRIES = 3  # to take what is left while others take it, too
-_IPV6_NETWORK = 64  # bits: whoever has one address of such a network has all of them
 
 
 class Window(NamedTuple):
@@ -204,19 +203,6 @@ async def open_limiter(settings: Settings, clock: Clock) -> AsyncIterator[Limite
         yield Limiter(settings, storage, clock)
     finally:
         await pool.aclose()
-
-
-def network_of(host: str) -> str:
-    """What stands for an address: itself, or in IPv6 the network of the one who could have all of it."""
-    try:
-        address = ip_address(host)
-    except ValueError:  # nothing, or a name that a proxy gave
-        return host
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(IPv6Network((int(address), _IPV6_NETWORK), strict=False))
 
 
 def _parsed(rates: str) -> list[RateLimitItem]:

@@ -1,4 +1,4 @@
-"""Cursors: a place in a list of images, as opaque text that tells which list it is."""
+"""Pages of a list of images, and cursors: a place in it, as opaque text that tells which list it is."""
 
 import base64
 import binascii
@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.errors import InvalidInput
 from jobs.ports import Position
+
+MAX_PAGE = 100  # images
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

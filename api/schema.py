@@ -1,13 +1,12 @@
 """The schema: queries, mutations and subscriptions, each a thin call of a use case."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
@@ -15,10 +14,11 @@ from strawberry.types import ExecutionContext
 from api import feed as feeds
 from api.admission import CountedOperations
 from api.context import Info
+from api.documents import Documents
 from api.enums import ImageOrder
 from api.errors import MaskedErrors
 from api.filters import ImageFilter, given
-from api.paging import decode_cursor
+from api.paging import MAX_PAGE, decode_cursor
 from api.payloads import (
     CreateUploadsPayload,
     DeleteImagesPayload,
@@ -28,14 +28,16 @@ from api.payloads import (
     Preset,
     UploadTarget,
 )
+from api.permissions import Requires
+from api.request_errors import NamedOperation
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
 from api.uploads import FileRequest, Upload, create_uploads, is_text
 from jobs import ports, requests
+from jobs.access import Role
 from jobs.errors import Conflict, InvalidInput, NotFound
 from jobs.images import Status
 from jobs.ingest import ingest
 
-MAX_PAGE = 100
 MAX_DELETIONS = 100
 
 ImageId = Annotated[strawberry.ID, strawberry.argument(description="The id of the image.")]
@@ -74,17 +76,23 @@ class CreateUploadsInput:
 class Query:
     """Reading."""
 
-    @strawberry.field(description="Anything with an id; null if there is none that the caller may see.")
+    @strawberry.field(
+        description="Anything with an id; null if there is none that the caller may see.",
+        extensions=[Requires(Role.READ)],
+    )
     async def node(self, info: Info, id: ImageId) -> Node | None:
         """Relay's way to ask for something again."""
         return await _visible(info, id)
 
-    @strawberry.field(description="One image; null if there is none that the caller may see.")
+    @strawberry.field(
+        description="One image; null if there is none that the caller may see.",
+        extensions=[Requires(Role.READ)],
+    )
     async def image(self, info: Info, id: ImageId) -> Image | None:
         """One of the caller's images."""
         return await _visible(info, id)
 
-    @strawberry.field(description="The caller's images, a page at a time.")
+    @strawberry.field(description="The caller's images, a page at a time.", extensions=[Requires(Role.READ)])
     async def images(
         self,
         info: Info,
@@ -115,10 +123,9 @@ class Query:
         )
         return ImageConnection.from_domain(found, first=first, order=order, continued=bool(after))
 
-    @strawberry.field(description="What images can be developed into.")
+    @strawberry.field(description="What images can be developed into.", extensions=[Requires(Role.READ)])
     def presets(self, info: Info) -> list[Preset]:
         """The configured presets."""
-        _ = info.context.owner  # only for who may ask at all
         configured = info.context.services.settings.presets
         return [Preset.from_domain(name, preset) for name, preset in configured.items()]
 
@@ -128,7 +135,8 @@ class Mutation:
     """Writing."""
 
     @strawberry.mutation(
-        description="Ask for upload targets: each stores one file straight into object storage."
+        description="Ask for upload targets: each stores one file straight into object storage.",
+        extensions=[Requires(Role.UPLOAD)],
     )
     async def create_uploads(
         self,
@@ -169,7 +177,8 @@ class Mutation:
 
     @strawberry.mutation(
         description="A hint that the upload is over, which spares the wait for the store's own word. "
-        "The server asks the store; nothing is lost if it is never sent."
+        "The server asks the store; nothing is lost if it is never sent.",
+        extensions=[Requires(Role.UPLOAD)],
     )
     async def complete_upload(self, info: Info, id: ImageId) -> ImageResult:
         """The image as it is after the store was asked."""
@@ -183,7 +192,8 @@ class Mutation:
         return Image.from_domain(image)
 
     @strawberry.mutation(
-        description="Develop a READY or FAILED image anew; what it has stays visible until that is done."
+        description="Develop a READY or FAILED image anew; what it has stays visible until that is done.",
+        extensions=[Requires(Role.UPLOAD)],
     )
     async def reprocess_image(self, info: Info, id: ImageId) -> ImageResult:
         """The image, queued again."""
@@ -194,7 +204,10 @@ class Mutation:
         except Conflict as error:
             return ImageConflict.from_domain(id, error)
 
-    @strawberry.mutation(description="Remove images, whatever their state; tombstones stay.")
+    @strawberry.mutation(
+        description="Remove images, whatever their state; tombstones stay.",
+        extensions=[Requires(Role.UPLOAD)],
+    )
     async def delete_images(
         self,
         info: Info,
@@ -216,7 +229,8 @@ class Subscription:
     """Being told."""
 
     @strawberry.subscription(
-        description="Each image's current state first, then its changes; completes when all are at rest."
+        description="Each image's current state first, then its changes; completes when all are at rest.",
+        extensions=[Requires(Role.READ)],
     )
     async def image_updates(
         self,
@@ -234,7 +248,10 @@ class Subscription:
             async for image in updates:
                 yield Image.from_domain(image)
 
-    @strawberry.subscription(description="All changes of the caller's images, from a cursor or from now on.")
+    @strawberry.subscription(
+        description="All changes of the caller's images, from a cursor or from now on.",
+        extensions=[Requires(Role.READ)],
+    )
     async def feed(
         self,
         info: Info,
@@ -262,17 +279,6 @@ async def _delete(info: Info, image_id: str, owner: str) -> Image | ImageNotFoun
         return ImageNotFound.from_domain(image_id, error)
 
 
-class CachedParser(ParserCache):
-    """Remembers what was parsed; what cannot be parsed it leaves to those who can say so."""
-
-    def on_parse(self) -> Iterator[None]:
-        """Parse, or know already."""
-        context = self.execution_context
-        with suppress(GraphQLError):
-            context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
-        yield
-
-
 class Schema(strawberry.Schema):
     """A schema whose errors are logged where they are masked, and only there."""
 
@@ -287,6 +293,6 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, CachedParser, ValidationCache, CountedOperations],  # both caches are bounded
+    extensions=[MaskedErrors, Documents, NamedOperation, CountedOperations],
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -2,18 +2,21 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import CloseCode
 
-from api.app import LOOPBACK, create_app
+from api.app import create_app
 from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
-from jobs.settings import Settings
+from jobs.settings import LOOPBACK, Settings
 from jobs.supervise import ServiceFailed
 
 _GOODBYE = 3  # seconds for open requests and websockets when the server ends
@@ -35,12 +38,30 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(signum)
 
 
-def create_server(services: Services) -> uvicorn.Server:
-    """A server over open services; `serve(sockets=[…])` runs it."""
+class _Socket(WebSocketsSansIOProtocol):
+    """Closes with 1007 for text that is not UTF-8, as uvicorn does, but shows no traceback."""
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.conn.fail(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+
+def create_server(services: Services, *, init_seconds: float = 5.0) -> uvicorn.Server:
+    """A server over open services; `serve(sockets=[…])` runs it.
+
+    Args:
+        init_seconds: that a websocket has for its `connection_init`.
+    """
     return _Server(
         uvicorn.Config(
-            create_app(services),
-            ws="websockets-sansio",
+            create_app(services, init_seconds=init_seconds),
+            ws=_Socket,
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,  # costs 0.3 MB a subscriber for messages of a few hundred bytes
             log_config=None,
@@ -76,15 +97,16 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
 
     Raises:
         ServiceFailed: the port is taken.
-        SettingsError: nobody would have to say who he is, and everybody could ask.
+        SettingsError: nobody would have to say who he is, and everybody could ask; or nobody could.
         Unavailable: a service does not answer.
     """
     if settings.auth == "none" and host not in LOOPBACK:
         raise SettingsError(
             f"DARKROOM_AUTH is wrong: none is for 127.0.0.1, ::1 and localhost, and this listens on {host}"
         )
-    if settings.auth == "keys" and not settings.api_keys:
+    if "keys" in settings.auth and not settings.api_keys:
         raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")
     with listen_on(host, port) as listener:
         async with open_services(settings) as services:
+            gc.freeze()  # what is there by now stays: no collection need walk it, for 50 ms each time
             await create_server(services).serve(sockets=[listener])

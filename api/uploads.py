@@ -8,14 +8,15 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from jobs.errors import LimitExceeded, ProblemCode, Rejection
 from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
-from jobs.ports import Services, Target
+from jobs.ports import Catalog, Services, Target
 from jobs.presets import Preset
 from jobs.settings import Settings
 
@@ -82,8 +83,8 @@ async def create_uploads(
     settings = services.settings
     chosen = preset if preset is not None else settings.default_preset
     now = services.clock()
-    secret = settings.s3_secret_key.get_secret_value()
     wanted: list[Image | Rejection] = []
+    ids = iter(_ids(owner, idempotency_key, settings))
     for index, file in enumerate(files):
         try:
             if index >= settings.max_upload_files:
@@ -100,9 +101,7 @@ async def create_uploads(
             continue
         wanted.append(
             Image(
-                id=new_image_id()
-                if idempotency_key is None
-                else repeatable_image_id(secret, owner, idempotency_key, index),
+                id=next(ids),
                 owner=owner,
                 preset=chosen,
                 filename=file.filename,
@@ -117,29 +116,59 @@ async def create_uploads(
                 timeline=(StatusChange(status=Status.PENDING, at=now),),
             )
         )
-    if not any(isinstance(item, Image) for item in wanted):
-        return [item for item in wanted if isinstance(item, Rejection)]
+    request = None if idempotency_key is None else _hash_of(wanted)
+    images = [item.model_copy(update={"request": request}) for item in wanted if isinstance(item, Image)]
     kept: dict[str, Image] = {}
-    ids: list[str] = []
-    if idempotency_key is not None:
-        request = _hash_of(wanted)
-        wanted = [
-            item.model_copy(update={"request": request}) if isinstance(item, Image) else item
+    if request is not None and images:
+        kept = await services.catalog.get_many([image.id for image in images], owner=owner)
+    new = [image for image in images if image.id not in kept]
+    refusals: dict[str, LimitExceeded] = {}
+    if new and not _of_others(kept, request):
+        answers = await admit([image.byte_size for image in new])
+        refusals = {image.id: answer for image, answer in zip(new, answers, strict=True) if answer}
+        kept |= await _keep([image for image in new if image.id not in refusals], owner, services.catalog)
+    if _of_others(kept, request):
+        return [_used_otherwise() for _ in wanted]
+    return await asyncio.gather(
+        *(
+            _answer(refusals.get(item.id, item) if isinstance(item, Image) else item, kept, services)
             for item in wanted
-        ]
-        ids = [repeatable_image_id(secret, owner, idempotency_key, index) for index in range(len(wanted))]
-        kept = await services.catalog.get_many(ids, owner=owner)
-        if any(image.request != request for image in kept.values()):
-            return [_used_otherwise() for _ in wanted]
-    new = [item for item in wanted if isinstance(item, Image) and item.id not in kept]
-    refusals = await admit([image.byte_size for image in new])
-    refused = {image.id: refusal for image, refusal in zip(new, refusals, strict=True) if refusal}
-    admitted = {image.id: image for image in new if image.id not in refused}
-    if admitted:
-        await services.catalog.add(list(admitted.values()))
-        kept = admitted if idempotency_key is None else await services.catalog.get_many(ids, owner=owner)
-    answers = [refused.get(item.id, item) if isinstance(item, Image) else item for item in wanted]
-    return await asyncio.gather(*(_answer(item, kept, services) for item in answers))
+        )
+    )
+
+
+def _ids(owner: str, idempotency_key: str | None, settings: Settings) -> Iterator[str]:
+    """An id for each file that is taken; the same ones for the same key."""
+    if idempotency_key is None:
+        while True:
+            yield new_image_id()
+    secret = settings.s3_secret_key.get_secret_value()
+    for number in count():
+        yield repeatable_image_id(secret, owner, idempotency_key, number)
+
+
+def _of_others(kept: Mapping[str, Image], request: str | None) -> bool:
+    """Whether some of these images were asked for by another request."""
+    return any(image.request != request for image in kept.values())
+
+
+async def _keep(images: Sequence[Image], owner: str, catalog: Catalog) -> dict[str, Image]:
+    """Add new images; returns what the catalog has under their ids, by id.
+
+    Whoever has the first has the key: of two requests at the same moment, one goes away empty.
+    """
+    if not images:
+        return {}
+    if images[0].request is None:
+        await catalog.add(images)
+        return {image.id: image for image in images}
+    first, *others = images
+    await catalog.add([first])
+    kept = await catalog.get_many([first.id], owner=owner)
+    if others and not _of_others(kept, first.request):
+        await catalog.add(others)
+        kept |= await catalog.get_many([image.id for image in others], owner=owner)
+    return kept
 
 
 def _hash_of(wanted: Sequence[Image | Rejection]) -> str:
@@ -163,9 +192,7 @@ async def _answer(
     if not isinstance(item, Image):
         return item
     image = kept[item.id]
-    if image.request != item.request:  # by a request that came at the same moment
-        return _used_otherwise()
-    if image.status is Status.PENDING and image.created_at != item.created_at:
+    if image.status is Status.PENDING and image.expires_at < item.expires_at:
         now = services.clock()
         values = {"expires_at": item.expires_at, "due_at": item.due_at}
         moved = await services.catalog.move(image.id, Move.RETARGET, at=now, values=values)

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -19,7 +19,17 @@ from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from jobs.errors import SettingsError, Unavailable
-from jobs.images import MOVES, Image, Move, Status, counted_by, implied_by, is_image_id
+from jobs.images import (
+    MOVES,
+    RETRY_WITHIN,
+    TIMELINE_LENGTH,
+    Image,
+    Move,
+    Status,
+    counted_by,
+    implied_by,
+    is_image_id,
+)
 from jobs.labels import labels_of
 from jobs.listing import INDEXES, Keys, behind, page_query
 from jobs.ports import EVERY_IMAGE, ImageFilter, ImageOrder, Position
@@ -34,9 +44,7 @@ _INDEXES = [
     IndexModel([("owner", ASCENDING), ("changed_at", ASCENDING), ("_id", ASCENDING)], name="by_change"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
-_RETRY_WITHIN = timedelta(seconds=60)  # by then the job has come again; else the sweep makes another
 _DUPLICATE_KEY = 11_000  # a code of MongoDB's errors
-_TIMELINE_LENGTH = 50  # a record that is reprocessed for years must not outgrow its document
 
 
 @asynccontextmanager
@@ -125,10 +133,12 @@ class MongoCatalog:
         values: Mapping[str, Any] | None = None,
         fence: str | None = None,
         owner: str | None = None,
+        version: int | None = None,
     ) -> Image | None:
         if not is_image_id(image_id):
             return None
-        query: Document = {"_id": image_id} | ({} if owner is None else {"owner": owner})
+        asked = {"_id": image_id, "owner": owner, "version": version}
+        query: Document = {field: value for field, value in asked.items() if value is not None}
         given = {name: _plain(value) for name, value in (values or {}).items()}
         if "metadata" in given:
             given |= _described(given["metadata"])
@@ -139,7 +149,7 @@ class MongoCatalog:
         for counter in update["$set"].keys() & update["$inc"].keys():
             del update["$inc"][counter]  # a counter that starts anew is not raised too
         rule = MOVES[move]
-        entry = {"$each": [{"status": rule.target, "at": at}], "$slice": -_TIMELINE_LENGTH}
+        entry = {"$each": [{"status": rule.target, "at": at}], "$slice": -TIMELINE_LENGTH}
         listed = update | {"$push": {"timeline": entry}}
         moved: Image | None = None
         if elsewhere := rule.sources - {rule.target}:
@@ -162,7 +172,7 @@ class MongoCatalog:
             return bool(result.matched_count)
 
     async def release(self, image_id: str, *, fence: str, at: datetime, counted: bool = True) -> bool:
-        update: Document = {"$set": {"lease.until": at, "due_at": at + _RETRY_WITHIN}}
+        update: Document = {"$set": {"lease.until": at, "due_at": at + RETRY_WITHIN}}
         if not counted:
             update["$inc"] = {"attempts": -1}
         with _reaching():

@@ -33,6 +33,7 @@ class ProblemCode(StrEnum):
     UPLOAD_EXPIRED = "UPLOAD_EXPIRED"
     # A request that cannot be met.
     CONFLICT = "CONFLICT"
+    FORBIDDEN = "FORBIDDEN"
     INVALID_INPUT = "INVALID_INPUT"
     NOT_FOUND = "NOT_FOUND"
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
@@ -91,6 +92,12 @@ class Unauthenticated(DarkroomError):
     """The caller did not say who is asking, or not so that we can believe it."""
 
     code = ProblemCode.UNAUTHENTICATED
+
+
+class Forbidden(DarkroomError):
+    """The caller is known, and has no role that allows it."""
+
+    code = ProblemCode.FORBIDDEN
 
 
 class LimitExceeded(DarkroomError):

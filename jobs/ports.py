@@ -96,6 +96,7 @@ class Catalog(Protocol):
         values: Mapping[str, Any] | None = None,
         fence: str | None = None,
         owner: str | None = None,
+        version: int | None = None,
     ) -> Image | None:
         """Compare and set: make `move` if the record stands where the move may start.
 
@@ -105,6 +106,7 @@ class Catalog(Protocol):
             fence: the caller's fence, for a leased move; without it the move is only made if nobody's
                 lease runs at `at`. TAKE brings its own lease in `values`; REVEAL and FINISH need a fence.
             owner: if given, the record must be this owner's.
+            version: if given, the record must not have moved since it had this one.
 
         Returns:
             The record after the move; None if there is no such record or it does not stand there.

@@ -70,10 +70,10 @@ async def running_system(
 
 
 @asynccontextmanager
-async def serving(services: Services) -> AsyncIterator[str]:
-    """The API over these services; yields its URL."""
+async def serving(services: Services, **arguments: float) -> AsyncIterator[str]:
+    """The API over these services, with these arguments for its server; yields its URL."""
     with listen_on("127.0.0.1", 0) as listener:
-        server = create_server(services)
+        server = create_server(services, **arguments)
         async with running_beside(
             server.serve(sockets=[listener]), lambda: server.handle_exit(signal.SIGTERM, None)
         ):

@@ -158,6 +158,15 @@ class Fleet:
         """How often workers have logged that."""
         return sum(path.read_text().count(words) for path in self._folder.glob("worker-*.log"))
 
+    def warned_of(self, image_id: str) -> list[str]:
+        """What workers have logged of an image that is not what usually happens."""
+        return [
+            line
+            for path in self._folder.glob("worker-*.log")
+            for line in path.read_text().splitlines()
+            if image_id in line and '"level": "info"' not in line
+        ]
+
     async def _start(self, name: str, *arguments: str, failpoint: Failpoint | None = None) -> Service:
         self._started += 1
         environment = environment_for(self.settings) | ({VARIABLE: str(failpoint)} if failpoint else {})
