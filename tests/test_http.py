@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +14,9 @@ from strawberry.types import ExecutionResult
 
 from api.http import GRAPHQL_RESPONSE, JSON, choose_media_type, status_of
 from jobs.settings import Settings
+from tests.node import run_node
 from tests.system import System, running_system
 
-AUDIT = Path(__file__).parent / "clients" / "audit.js"
 QUERY = "{ __typename }"
 FOLLOW = "subscription { feed { cursor } }"
 DELETE = "mutation { deleteImages(ids: []) { results { __typename } } }"
@@ -27,15 +26,10 @@ TWO = "query A { __typename } query B { presets { name } }"
 
 async def test_every_audit_passes(api: System, node_modules: Path) -> None:
     """MUST, SHOULD and MAY alike."""
-    audit = await asyncio.create_subprocess_exec(
-        "node", AUDIT, f"{api.url}/graphql",
-        env=os.environ | {"NODE_PATH": str(node_modules)},
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    told, _ = await audit.communicate()
+    told = await run_node(node_modules, "audit.js", f"{api.url}/graphql")
     results = [json.loads(line) for line in told.splitlines()]
     assert [result for result in results if result["status"] != "ok"] == []
-    assert (audit.returncode, len(results)) == (0, 61)
+    assert len(results) == 61
 
 
 @pytest.mark.parametrize(
