@@ -1,10 +1,12 @@
 """The types of the schema, made from the domain's."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, NewType, Self
 
 import strawberry
 from strawberry.scalars import JSON
+from strawberry.schema.types.base_scalars import DateTimeDefinition
 from strawberry.types.scalar import ScalarDefinition
 
 from api.context import Info
@@ -20,7 +22,12 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://url.spec.whatwg.org/",
         serialize=str,
         parse_value=str,
-    )
+    ),
+    datetime: replace(
+        DateTimeDefinition,
+        description="A moment as RFC 3339 writes it; those that are given out are in UTC.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+    ),
 }
 
 ExpiresIn = Annotated[

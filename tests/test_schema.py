@@ -7,7 +7,14 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
-from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    is_specified_scalar_type,
+)
 
 from api import enums
 from api.schema import schema
@@ -170,6 +177,16 @@ def test_everything_has_a_description() -> None:
                 parts |= {f"{name}.{field}({arg})": a.description for arg, a in item.args.items()}
         silent += [part for part, description in parts.items() if not description]
     assert silent == []
+
+
+def test_every_scalar_names_its_specification() -> None:
+    """Whoever generates types learns what the text of a value is."""
+    kinds = schema._schema.type_map.values()  # noqa: SLF001 - Strawberry has no public way
+    own = [
+        kind for kind in kinds if isinstance(kind, GraphQLScalarType) and not is_specified_scalar_type(kind)
+    ]
+    assert {kind.name for kind in own} == {"DateTime", "JSON", "URL"}
+    assert [kind.name for kind in own if kind.specified_by_url is None] == []
 
 
 @pytest.mark.parametrize(

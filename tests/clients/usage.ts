@@ -5,12 +5,13 @@ import type {
   FollowImagesSubscription,
   ImageStatus,
   ListImagesQuery,
+  ListImagesQueryVariables,
   ReprocessImageMutation,
   ShowImageQuery,
 } from './operations';
 import type { CreateUploadResult, ImageResult, Scalars } from './schema';
 
-const variables: CreateUploadsMutationVariables = {
+export const variables: CreateUploadsMutationVariables = {
   input: {
     files: [{ filename: 'photo.jpg', contentType: 'image/jpeg', byteSize: 3, metadata: { album: ['one'] } }],
     preset: undefined,
@@ -19,6 +20,13 @@ const variables: CreateUploadsMutationVariables = {
 };
 // @ts-expect-error: a length is needed
 variables.input.files.push({ filename: 'photo.jpg', contentType: 'image/jpeg' });
+
+export const recent: ListImagesQueryVariables = {
+  first: 20,
+  filter: { status: ['READY'], createdAfter: new Date(0).toISOString(), metadata: { key: 'album' } },
+};
+// @ts-expect-error: there is no such status
+recent.filter = { status: ['DONE'] };
 
 /** Nothing is left of a value whose cases have all been seen. */
 function none(left: never): never {
