@@ -57,7 +57,8 @@ $(BENCH): $(READY) lock/bench.txt lock/thumbor.txt tests/bench/imaging/sharp/pac
 	! command -v npm >/dev/null || npm ci --silent --prefix $(VENV)/sharp
 	touch $@
 
-# What others made for Node, that tests run. Without npm, these tests say so.
+# What others made for Node, that tests run. Without npm, these tests say so. Node 18 and 20, which distributions
+# have, need the overrides in package.json: parts of parts want a newer one.
 $(CLIENTS): $(READY) tests/clients/package-lock.json
 	mkdir -p $(VENV)/clients
 	cp tests/clients/package*.json $(VENV)/clients
