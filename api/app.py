@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from api.auth import LOOPBACK_ORIGIN
-from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
 from api.hooks import StorageHook, fetch_body
+from api.hub import Hub
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services

@@ -3,7 +3,7 @@
 from strawberry.types.info import Info as StrawberryInfo
 
 from api.auth import Caller
-from api.feed import Hub
+from api.hub import Hub
 from jobs.errors import Unauthenticated
 from jobs.ports import Services
 

@@ -16,6 +16,7 @@ from api import feed as feeds
 from api.context import Info
 from api.enums import ImageOrder, ImageStatus
 from api.errors import MaskedErrors
+from api.execution import Execution
 from api.paging import decode_cursor
 from api.payloads import (
     CreateUploadsPayload,
@@ -242,6 +243,7 @@ class Subscription:
         async with aclosing(updates):
             async for image in updates:
                 yield Image.from_domain(image)
+                del image
 
     @strawberry.subscription(description="All changes of the caller's images, from a cursor or from now on.")
     async def feed(
@@ -302,5 +304,6 @@ schema = Schema(
     subscription=Subscription,
     types=[Image],
     extensions=[MaskedErrors, CachedParser, ValidationCache],  # both caches are bounded
+    execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import uvicorn
 
 from api.app import LOOPBACK, create_app
+from api.interpreter import allow_many_sockets, freeze_settled, relax_collector
+from api.sockets import PING_SECONDS, BoundedSocket
 from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
@@ -40,7 +42,9 @@ def create_server(services: Services) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             create_app(services),
-            ws="websockets-sansio",
+            ws=BoundedSocket,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PING_SECONDS,
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,  # costs 0.3 MB a subscriber for messages of a few hundred bytes
             log_config=None,
@@ -85,6 +89,13 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
         )
     if settings.auth == "keys" and not settings.api_keys:
         raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")
+    allow_many_sockets()
+    relax_collector()
     with listen_on(host, port) as listener:
         async with open_services(settings) as services:
-            await create_server(services).serve(sockets=[listener])
+            server = create_server(services)
+            freezing = asyncio.create_task(freeze_settled(lambda: len(server.server_state.connections)))
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                freezing.cancel()

@@ -111,11 +111,11 @@ class Variant:
     key: strawberry.Private[str]
 
     @strawberry.field(description="Where it can be read.")
-    async def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
+    def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
         """A presigned URL, or one below the configured public base."""
         services = info.context.services
         seconds = _lifetime(expires_in, services.settings.download_seconds)
-        return URL(await services.storage.download_url(self.key, expires_in=seconds))
+        return URL(services.storage.download_url(self.key, expires_in=seconds))
 
     @classmethod
     def from_domain(cls, variant: images.Variant) -> Self:
@@ -140,11 +140,11 @@ class Source:
     @strawberry.field(
         description="Where they can be saved from: always an attachment, never shown by a browser."
     )
-    async def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
+    def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
         """A presigned URL that fixes how the answer is treated."""
         services = info.context.services
         seconds = _lifetime(expires_in, services.settings.download_seconds)
-        return URL(await services.storage.attachment_url(self.key, expires_in=seconds))
+        return URL(services.storage.attachment_url(self.key, expires_in=seconds))
 
 
 def _lifetime(asked: int | None, configured: int) -> int:

@@ -162,7 +162,7 @@ async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Ser
         )
     # No target outlives what the record says: the sweep would expire it under a valid one.
     remaining = image.expires_at - services.clock()
-    target = await services.storage.presign_upload(
+    target = services.storage.presign_upload(
         image.source_key,
         byte_size=image.byte_size,
         content_type=image.content_type,

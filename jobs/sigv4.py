@@ -1,7 +1,7 @@
-"""Presigned URLs by AWS Signature Version 4, in the query: pure, and a hundred times quicker than the SDK.
+"""Presigned URLs by AWS Signature Version 4, in the query: pure, and fifty times quicker than the SDK.
 
 The algorithm is that of the AWS General Reference, “Authenticating Requests: Using Query Parameters”. The
-tests hold it to the SDK's own output.
+tests hold it to the SDK's own output. What stays the same for a day, the key above all, is kept.
 """
 
 import hashlib
@@ -10,21 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from urllib.parse import quote, urlsplit
+from typing import NamedTuple
+from urllib.parse import quote
 
 MAX_LIFETIME = 7 * 86_400  # seconds; no store takes a signature that promises more
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_DAYS = 8  # that are kept: it is one of each of the process's credentials, and two around midnight
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who signs, and for which region."""
+    """Who signs, and for which region; the session token is that of temporary ones."""
 
     access_key: str
     secret_key: str = field(repr=False)
     region: str
+    session_token: str | None = field(default=None, repr=False)
 
 
 def presign(
@@ -46,39 +49,40 @@ def presign(
         headers: headers that the request must carry, as they are; `Host` is added.
         query: parameters that the request must carry.
     """
-    parts = urlsplit(url)
-    default_port = parts.port == _DEFAULT_PORTS.get(parts.scheme)
-    host = parts.netloc.rsplit(":", 1)[0] if default_port else parts.netloc
-    signed = {name.lower(): " ".join(value.split()) for name, value in (headers or {}).items()}
-    signed["host"] = host
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    host = authority.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
+    signed = {"host": host}
+    for name, value in (headers or {}).items():
+        signed[name.lower()] = " ".join(value.split())
     names = sorted(signed)
-    date, moment = f"{at:%Y%m%d}", f"{at:%Y%m%dT%H%M%SZ}"
-    scope = f"{date}/{credentials.region}/s3/aws4_request"
-    parameters = {
-        **(query or {}),
-        "X-Amz-Algorithm": _ALGORITHM,
-        "X-Amz-Credential": f"{credentials.access_key}/{scope}",
-        "X-Amz-Date": moment,
-        "X-Amz-Expires": str(expires_in),
-        "X-Amz-SignedHeaders": ";".join(names),
-    }
-    encoded = [f"{_encode(name)}={_encode(value)}" for name, value in parameters.items()]
+    # Like `strftime`, in half its time.
+    moment = at.isoformat(timespec="seconds")[:19].replace("-", "").replace(":", "") + "Z"
+    day = _day(credentials, moment[:8])
+    parameters = [f"{_encode(name)}={_encode(value)}" for name, value in query.items()] if query else []
+    parameters += (
+        f"X-Amz-Algorithm={_ALGORITHM}",
+        day.credential,
+        f"X-Amz-Date={moment}",
+        f"X-Amz-Expires={expires_in}",
+        f"X-Amz-SignedHeaders={'%3B'.join(names)}",
+        *day.token,
+    )
     request = "\n".join(
         [
             method,
-            parts.path,
-            "&".join(sorted(encoded)),
-            *(f"{name}:{signed[name]}" for name in names),
+            slash + path,
+            "&".join(sorted(parameters)),
+            *[f"{name}:{signed[name]}" for name in names],
             "",
             ";".join(names),
             "UNSIGNED-PAYLOAD",
         ]
     )
     digest = hashlib.sha256(request.encode()).hexdigest()
-    to_sign = f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}"
-    key = _signing_key(credentials.secret_key, date, credentials.region)
-    signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
-    return f"{parts.scheme}://{host}{parts.path}?{'&'.join(encoded)}&X-Amz-Signature={signature}"
+    signature = day.key.copy()
+    signature.update(f"{_ALGORITHM}\n{moment}\n{day.scope}\n{digest}".encode())
+    return f"{scheme}://{host}{slash}{path}?{'&'.join(parameters)}&X-Amz-Signature={signature.hexdigest()}"
 
 
 def encode_key(key: str) -> str:
@@ -90,9 +94,25 @@ def _encode(text: str) -> str:
     return quote(text, safe="-_.~")
 
 
-@lru_cache(maxsize=8)  # it changes once a day
-def _signing_key(secret_key: str, date: str, region: str) -> bytes:
-    key = f"AWS4{secret_key}".encode()
-    for part in (date, region, "s3", "aws4_request"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return key
+class _Day(NamedTuple):
+    """What all signatures of one day share."""
+
+    scope: str
+    credential: str
+    token: tuple[str, ...]
+    key: hmac.HMAC  # of which each signature is a copy
+
+
+@lru_cache(maxsize=_DAYS)
+def _day(credentials: Credentials, date: str) -> _Day:
+    scope = f"{date}/{credentials.region}/s3/aws4_request"
+    key = f"AWS4{credentials.secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    token = credentials.session_token
+    return _Day(
+        scope,
+        f"X-Amz-Credential={_encode(f'{credentials.access_key}/{scope}')}",
+        () if token is None else (f"X-Amz-Security-Token={_encode(token)}",),
+        hmac.new(key, digestmod="sha256"),
+    )

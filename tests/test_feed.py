@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from api.feed import MAX_IDS, Hub, Watcher, feed, image_updates
+from api.feed import MAX_IDS, feed, image_updates
+from api.hub import Hub, Watcher
 from api.paging import encode_cursor
 from jobs.errors import InvalidInput, NotFound
 from jobs.images import Image, ImageChange, Move, Status
