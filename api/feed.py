@@ -34,11 +34,12 @@ async def image_updates(
         current = await catalog.get_many(wanted, owner=owner)
         if unknown := [image_id for image_id in wanted if image_id not in current]:
             raise NotFound(f"There is no such image: {', '.join(unknown)}")
-        states = [current.pop(image_id) for image_id in wanted]
+        states = [current[image_id] for image_id in wanted]
         for image in states:
             hub.offer(image)  # whoever missed it hears of it now
         versions: dict[str, int] = {}
         moving = set(wanted)
+        del current, wanted
         while True:
             for image in states:
                 if image.version > versions.get(image.id, 0):

@@ -8,11 +8,11 @@ whenever the reader had to begin anew, and every few seconds besides.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import structlog
 
@@ -72,6 +72,24 @@ class Watcher:
         return taken
 
 
+class ImageWatcher(Watcher):
+    """A watcher that hears of some images while its context lasts; of a generator's it takes a third."""
+
+    __slots__ = ("_hub", "_image_ids")
+
+    def __init__(self, hub: "Hub", image_ids: Sequence[str]) -> None:
+        super().__init__()
+        self._hub = hub
+        self._image_ids = image_ids
+
+    def __enter__(self) -> Self:
+        self._hub.enter(self, self._image_ids)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.leave(self, self._image_ids)
+
+
 class Told(NamedTuple):
     """A state that was handed out."""
 
@@ -123,20 +141,22 @@ class Hub:
         self._stale = _Pending()
         self._doubted = _Pending()
 
-    @contextmanager
-    def watch_images(self, image_ids: Iterable[str]) -> Iterator[Watcher]:
-        """Hear of these images until the context ends."""
-        watcher, image_ids = Watcher(), tuple(image_ids)
+    def watch_images(self, image_ids: Sequence[str]) -> ImageWatcher:
+        """A context in which somebody hears of these images."""
+        return ImageWatcher(self, image_ids)
+
+    def enter(self, watcher: Watcher, image_ids: Sequence[str]) -> None:
+        """Let `watcher` hear of these images."""
         for image_id in image_ids:
             self._by_image[image_id].add(watcher)
-        try:
-            yield watcher
-        finally:
-            for image_id in image_ids:
-                self._by_image[image_id].discard(watcher)
-                if not self._by_image[image_id]:
-                    del self._by_image[image_id]
-                    self._versions.pop(image_id, None)
+
+    def leave(self, watcher: Watcher, image_ids: Sequence[str]) -> None:
+        """Forget about `watcher`, and about images that nobody watches."""
+        for image_id in image_ids:
+            self._by_image[image_id].discard(watcher)
+            if not self._by_image[image_id]:
+                del self._by_image[image_id]
+                self._versions.pop(image_id, None)
 
     @contextmanager
     def watch_owner(self, owner: str, clock: Clock) -> Iterator[tuple[Watcher, OwnerWatch]]:

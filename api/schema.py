@@ -1,16 +1,18 @@
 """The schema: queries, mutations and subscriptions, each a thin call of a use case."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, suppress
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
+from strawberry.types import ExecutionContext, get_object_definition
+from strawberry.types.arguments import InputContext
+from strawberry.utils.str_converters import to_camel_case
 
 from api import feed as feeds
 from api.context import Info
@@ -56,6 +58,17 @@ class FileInput:
     metadata: JSON | None = strawberry.field(
         default=strawberry.UNSET, description="A JSON object to keep with the image."
     )
+
+
+_NAMES = {to_camel_case(name): name for name in FileInput.__annotations__}
+
+
+def _file_input(_: type, values: Mapping[str, Any], __: InputContext) -> FileInput:
+    """What Strawberry makes of checked values, without asking of each file what its fields are called."""
+    return FileInput(**{_NAMES[name]: value for name, value in values.items()})
+
+
+get_object_definition(FileInput, strict=True).from_input = _file_input
 
 
 @strawberry.input(description="The files that a client wants to upload.")
@@ -242,23 +255,31 @@ class Subscription:
         )
         async with aclosing(updates):
             async for image in updates:
-                yield Image.from_domain(image)
+                shown = Image.from_domain(image)
                 del image
+                yield shown
+                vars(shown).clear()  # it was sent; what runs this holds it until there is another
 
     @strawberry.subscription(description="All changes of the caller's images, from a cursor or from now on.")
     async def feed(
         self,
         info: Info,
         after: Annotated[
-            str | None, strawberry.argument(description="The cursor of the last event that was seen.")
+            str | None,
+            strawberry.argument(
+                description="The cursor of the last event that was seen; one that is too old is refused."
+            ),
         ] = strawberry.UNSET,
     ) -> AsyncGenerator[FeedEvent, None]:
-        """An image may be told twice around a cursor; its version tells."""
+        """From a cursor on, the latest state of everything that changed since; each state once."""
         context = info.context
         items = feeds.feed(after or None, owner=context.owner, hub=context.hub, services=context.services)
         async with aclosing(items):
             async for item in items:
-                yield FeedEvent.from_domain(item)
+                shown = FeedEvent.from_domain(item)
+                del item
+                yield shown
+                vars(shown).clear()
 
 
 def _given(value: T | None) -> T | None:

@@ -114,19 +114,17 @@ async def create_uploads(
         return [item for item in wanted if isinstance(item, Rejection)]
     if idempotency_key is None:
         await services.catalog.add(images)
-        kept = {image.id: image for image in images}
-    else:
-        request = _hash_of(wanted)
-        wanted = [
-            item.model_copy(update={"request": request}) if isinstance(item, Image) else item
-            for item in wanted
-        ]
-        ids = [repeatable_image_id(secret, owner, idempotency_key, index) for index in range(len(wanted))]
-        kept = await services.catalog.get_many(ids, owner=owner)
-        if any(image.request != request for image in kept.values()):
-            return [_used_otherwise() for _ in wanted]
-        await services.catalog.add([item for item in wanted if isinstance(item, Image)])
-        kept = await services.catalog.get_many(ids, owner=owner)
+        return [_upload(item, services) if isinstance(item, Image) else item for item in wanted]
+    request = _hash_of(wanted)
+    wanted = [
+        item.model_copy(update={"request": request}) if isinstance(item, Image) else item for item in wanted
+    ]
+    ids = [repeatable_image_id(secret, owner, idempotency_key, index) for index in range(len(wanted))]
+    kept = await services.catalog.get_many(ids, owner=owner)
+    if any(image.request != request for image in kept.values()):
+        return [_used_otherwise() for _ in wanted]
+    await services.catalog.add([item for item in wanted if isinstance(item, Image)])
+    kept = await services.catalog.get_many(ids, owner=owner)
     return await asyncio.gather(*(_answer(item, kept, services) for item in wanted))
 
 
@@ -160,6 +158,10 @@ async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Ser
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
         )
+    return _upload(image, services)
+
+
+def _upload(image: Image, services: Services) -> Upload:
     # No target outlives what the record says: the sweep would expire it under a valid one.
     remaining = image.expires_at - services.clock()
     target = services.storage.presign_upload(

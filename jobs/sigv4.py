@@ -19,6 +19,8 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _DAYS = 8  # that are kept: it is one of each of the process's credentials, and two around midnight
 
+_SECONDS = 8  # likewise: this one, and those from which URLs are good that stay the same for a while
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -56,8 +58,7 @@ def presign(
     for name, value in (headers or {}).items():
         signed[name.lower()] = " ".join(value.split())
     names = sorted(signed)
-    # Like `strftime`, in half its time.
-    moment = at.isoformat(timespec="seconds")[:19].replace("-", "").replace(":", "") + "Z"
+    moment = _moment(at.replace(microsecond=0))
     day = _day(credentials, moment[:8])
     parameters = [f"{_encode(name)}={_encode(value)}" for name, value in query.items()] if query else []
     parameters += (
@@ -68,11 +69,12 @@ def presign(
         f"X-Amz-SignedHeaders={'%3B'.join(names)}",
         *day.token,
     )
+    asked = "&".join(parameters)
     request = "\n".join(
         [
             method,
             slash + path,
-            "&".join(sorted(parameters)),
+            "&".join(sorted(parameters)) if query or day.token else asked,  # our own are in order
             *[f"{name}:{signed[name]}" for name in names],
             "",
             ";".join(names),
@@ -82,7 +84,7 @@ def presign(
     digest = hashlib.sha256(request.encode()).hexdigest()
     signature = day.key.copy()
     signature.update(f"{_ALGORITHM}\n{moment}\n{day.scope}\n{digest}".encode())
-    return f"{scheme}://{host}{slash}{path}?{'&'.join(parameters)}&X-Amz-Signature={signature.hexdigest()}"
+    return f"{scheme}://{host}{slash}{path}?{asked}&X-Amz-Signature={signature.hexdigest()}"
 
 
 def encode_key(key: str) -> str:
@@ -92,6 +94,11 @@ def encode_key(key: str) -> str:
 
 def _encode(text: str) -> str:
     return quote(text, safe="-_.~")
+
+
+@lru_cache(maxsize=_SECONDS)
+def _moment(at: datetime) -> str:
+    return f"{at:%Y%m%dT%H%M%SZ}"
 
 
 class _Day(NamedTuple):

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, or those named: `make bench ARGS="spine"`, `ARGS="imaging"`."""
+"""`make bench`: every benchmark, or those named: `make bench ARGS="spine subscribers mutations imaging"`."""
 
 import asyncio
 import os
@@ -6,12 +6,18 @@ import sys
 
 if __name__ == "__main__":
     os.environ.setdefault("DARKROOM_LOG_LEVEL", "warning")
-    from tests.bench import spine
+    import uvloop
+
+    from tests.bench import mutations, spine, subscribers
     from tests.bench.imaging import cores, table
 
-    chosen = sys.argv[1:] or ["spine", "imaging"]
+    chosen = sys.argv[1:] or ["spine", "subscribers", "mutations", "imaging"]
     if "spine" in chosen:
         asyncio.run(spine.main())
+    if "subscribers" in chosen:
+        uvloop.run(subscribers.main())
+    if "mutations" in chosen:
+        asyncio.run(mutations.main())
     if "imaging" in chosen:
         table.main()
         asyncio.run(cores.main())

@@ -83,8 +83,14 @@ class Peer(asyncio.Protocol):
         self.transport.write(head + b"\0\0\0\0" + body)
 
 
-async def connect(port: int, numbers: Sequence[int], heard: Heard) -> list[Peer]:
-    """Open a websocket at `/graphql` for each number, some at a time."""
+async def connect(
+    port: int, numbers: Sequence[int], heard: Heard, *, receive_buffer: int | None = None
+) -> list[Peer]:
+    """Open a websocket at `/graphql` for each number, some at a time.
+
+    Args:
+        receive_buffer: bytes that the kernel keeps for each, if it shall not be for the kernel to say.
+    """
     loop = asyncio.get_running_loop()
     request = (
         f"GET /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -93,7 +99,12 @@ async def connect(port: int, numbers: Sequence[int], heard: Heard) -> list[Peer]
     ).encode()
 
     async def one(number: int) -> Peer:
-        _, peer = await loop.create_connection(lambda: Peer(number, request, heard), "127.0.0.1", port)
+        connection = socket.socket()
+        connection.setblocking(False)
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await loop.sock_connect(connection, ("127.0.0.1", port))
+        _, peer = await loop.create_connection(lambda: Peer(number, request, heard), sock=connection)
         return peer
 
     peers: list[Peer] = []
