@@ -9,9 +9,15 @@ from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.field import StrawberryField
 
+from api.shared import SharedResults
+
 _HELPERS = GraphQLResolveInfoHelpers(gather=lambda values: asyncio.gather(*values), track=lambda _: None)
+PLAIN_FUNCTION = "darkroom-plain-function"
+"""A field's metadata: what its resolver does without arguments, of the object and the context; never None."""
+
 _PLAIN = "darkroom-plain"
 _NOTHING = object()
+_SHARED = SharedResults()
 
 
 class Execution(StrawberryGraphQLCoreExecutionContext):
@@ -42,18 +48,41 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         read, left = {}, {}
         for name, details in grouped_field_set.items():
             field = parent_type.fields.get(details[0].node.name.value)
-            plain = None if field is None else _plain(field)
-            value = _NOTHING if plain is None else plain.read(source_value)
+            plain = None if field is None or details[0].node.arguments else _plain(field)
+            value = _NOTHING if plain is None else plain.read(source_value, self.context_value)
             if value is _NOTHING:
                 left[name] = details
             else:
                 read[name] = value
         if not left:
             return read
-        others = super().execute_fields(parent_type, source_value, path, left, position_context)
+        others: Any = super().execute_fields(parent_type, source_value, path, left, position_context)
         if self.is_awaitable(others):
             return _joined_later(grouped_field_set, read, others)
         return _joined(grouped_field_set, read, others)
+
+    def collect_and_execute_subfields(
+        self, return_type: Any, field_details_list: Any, path: Any, result: Any, position_context: Any
+    ) -> Any:
+        """Take the selection of a record that many are told of from whoever was told first."""
+        execute = super().collect_and_execute_subfields
+        record = getattr(result, "shared", None)
+        if record is None or any(details.fragment_variable_values for details in field_details_list):
+            return execute(return_type, field_details_list, path, result, position_context)
+        nodes = [details.node for details in field_details_list]
+        key = _SHARED.key(
+            record,
+            self.context_value.owner,
+            nodes,
+            self.fragment_definitions,
+            self.variable_values.coerced,
+        )
+        known = _SHARED.get(key)
+        if known is None:
+            known = execute(return_type, field_details_list, path, result, position_context)
+            if not self.is_awaitable(known) and not self.collected_errors.errors:
+                _SHARED.put(key, (record, nodes), known)
+        return known
 
     def build_per_event_executor(self, payload: Any) -> Self:
         """One event of a subscription, with a memory of its own."""
@@ -67,15 +96,19 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
 
 
 class _Plain(NamedTuple):
-    """A field that is an attribute with a scalar or an enum's value in it."""
+    """A field that is an attribute with a scalar or an enum's value in it, or is made by a plain function."""
 
     attribute: str
+    function: Callable[[Any, Any], Any] | None
     coerce: Callable[[Any], Any]
     is_nullable: bool
 
-    def read(self, source: Any) -> Any:
+    def read(self, source: Any, context: Any) -> Any:
         """What it says of `source`; `_NOTHING` if it cannot be said so simply."""
-        value = getattr(source, self.attribute, None)
+        if self.function is None:
+            value = getattr(source, self.attribute, None)
+        else:
+            value = self.function(source, context)
         if value is None:
             return None if self.is_nullable else _NOTHING
         try:
@@ -96,11 +129,12 @@ def _plain(field: GraphQLField) -> _Plain | None:
 def _found(field: GraphQLField) -> _Plain | None:
     definition = field.extensions.get("strawberry-definition")
     nullable = get_nullable_type(field.type)
-    if not isinstance(definition, StrawberryField) or not definition.is_basic_field:
+    if not isinstance(definition, StrawberryField) or not is_leaf_type(nullable):
         return None
-    if not is_leaf_type(nullable):
+    function = definition.metadata.get(PLAIN_FUNCTION)
+    if function is None and not definition.is_basic_field:
         return None
-    return _Plain(definition.python_name, nullable.coerce_output_value, nullable is field.type)
+    return _Plain(definition.python_name, function, nullable.coerce_output_value, nullable is field.type)
 
 
 def _joined(names: Iterable[str], read: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class FeedEvent:
     @classmethod
     def from_domain(cls, item: FeedItem) -> Self:
         """The type of `item`."""
-        return cls(cursor=item.cursor, image=Image.from_domain(item.image))
+        return cls(cursor=item.cursor, image=Image.from_domain(item.image, shared=True))
 
 
 @strawberry.type(description="A named list of variants that images are developed into.")

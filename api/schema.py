@@ -255,7 +255,7 @@ class Subscription:
         )
         async with aclosing(updates):
             async for image in updates:
-                shown = Image.from_domain(image)
+                shown = Image.from_domain(image, shared=True)
                 del image
                 yield shown
                 vars(shown).clear()  # it was sent; what runs this holds it until there is another

@@ -7,6 +7,7 @@ for ten seconds is cut off. One that is only silent is found by pings.
 
 import asyncio
 import socket
+import struct
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -38,7 +39,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Too much waits for the client."""
         super().pause_writing()
-        self._deadline = self.loop.call_later(self.stalled_seconds, self.transport.abort)
+        self._deadline = self.loop.call_later(self.stalled_seconds, self._cut_off)
 
     def resume_writing(self) -> None:
         """The client has read on."""
@@ -53,7 +54,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """A ping was not answered: say so, and wait for nobody to hear it."""
         super().keepalive_timeout()
-        self.transport.abort()
+        self._cut_off()
 
     def shutdown(self) -> None:
         """The server ends: clients shall come again, to another. uvicorn's own word for it is 1012."""
@@ -64,7 +65,13 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": _GOING_AWAY})
         self.conn.send_close(_GOING_AWAY)
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
+        self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """Reset the connection: the kernel would go on waiting to deliver what the client has not read."""
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _let_be(self) -> None:
         if self._deadline is not None:

@@ -6,8 +6,8 @@ The clients and the changes are in one process, so one clock measures from the p
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from jobs.images import Image
 from tests.bench.peers import Peer, connect
@@ -16,7 +16,7 @@ _WITHIN = 120.0  # seconds, for all to be connected
 _LATE = 3.0  # seconds that are waited for what is under way
 
 Announce = Callable[[str, int], None]
-Change = Callable[[Image, Announce], Awaitable[None]]
+Change = Callable[[Image, Announce], Coroutine[Any, Any, None]]
 """Changes an image, says its id and version, and publishes it."""
 
 
