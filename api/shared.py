@@ -17,7 +17,7 @@ Key = tuple[Any, ...]
 
 
 class SharedResults:
-    """The latest results, by what they depend on. What is compared by identity is kept as long as its result."""
+    """The latest results, by what they depend on; what is compared by identity is kept with its result."""
 
     def __init__(self) -> None:
         self._results: OrderedDict[Key, tuple[Any, Any]] = OrderedDict()

@@ -87,6 +87,12 @@ async def deaf_client(port: int) -> AsyncIterator[socket.socket]:
         yield client
 
 
+async def read_all(client: socket.socket) -> None:
+    """Up to the end of what the server says."""
+    while await asyncio.get_running_loop().sock_recv(client, 65_536):
+        pass
+
+
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     """What waits for it meanwhile is bounded; the kernel is rid of it, too, and the client is told."""
     talk = Talk()
@@ -94,8 +100,7 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         await talk.ended.wait()
         assert talk.sent < ENOUGH
         with pytest.raises(ConnectionResetError):
-            while await asyncio.get_running_loop().sock_recv(client, 65_536):
-                pass
+            await read_all(client)
 
 
 async def test_a_client_that_reads_on_in_time_is_kept() -> None:

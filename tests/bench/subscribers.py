@@ -151,7 +151,7 @@ async def _stalled(table: Table, services: Services, redis: Redis, ours: Server,
     }
     rounds: dict[Server, list[Delays]] = {ours: [], bare: []}
     dropped = []
-    for server, crowd in crowds.items():
+    for crowd in crowds.values():
         await crowd.gather()
     for _ in range(1 if _QUICK else ROUNDS):
         for server, crowd in crowds.items():
