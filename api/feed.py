@@ -98,7 +98,7 @@ async def feed(
                     progress.advance(min(Position(image.changed_at, image.id), complete))
                     if new:
                         yield FeedItem(progress.cursor(), image)
-            progress.advance(complete)
+            progress.caught_up(complete)
             while True:
                 batch = await watcher.take()
                 complete = Position(watch.floor, "")
@@ -140,10 +140,15 @@ class _Progress:
             self.done = done
             self._beyond = {key: told for key, told in self._beyond.items() if told.at > done}
 
+    def caught_up(self, done: Position) -> None:
+        """Note that everything in the catalog has been seen: whatever was known has its place now."""
+        self._known = frozenset()
+        self.advance(done)
+
     def cursor(self) -> str:
         """From where to go on."""
-        latest = islice(reversed(self._beyond.values()), MAX_TOLD)
-        return FeedCursor(self.done, [told.mark for told in latest]).encode()
+        told = dict.fromkeys(told.mark for told in reversed(self._beyond.values()))
+        return FeedCursor(self.done, list(islice(told | dict.fromkeys(self._known), MAX_TOLD))).encode()
 
 
 class _Told(NamedTuple):
