@@ -24,7 +24,7 @@ check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine" or ARGS="imaging" for a part
+bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine subscribers mutations imaging" for parts
 	$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(READY)  ## the promises under faults, over real processes, with figures; ARGS="store" for those so named

@@ -40,7 +40,7 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
     def execute_fields(
         self, parent_type: Any, source_value: Any, path: Any, grouped_field_set: Any, position_context: Any
     ) -> Any:
-        """Read attributes where that is all there is to do; leave the rest, and what goes wrong, to others."""
+        """Read attributes where that is all there is to do, and leave the rest to graphql-core."""
         if not self._is_plain:
             return super().execute_fields(
                 parent_type, source_value, path, grouped_field_set, position_context

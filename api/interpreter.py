@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 # New objects before the young are looked through (10 ms), and how many times until the older are.
 _THRESHOLDS = (10_000, 250, 1_000)
-_LOOK_EVERY = 1.0  # seconds
 _MANY = 100  # connections
 
 
@@ -29,15 +28,16 @@ def relax_collector() -> None:
     gc.freeze()
 
 
-async def freeze_settled(connections: Callable[[], int]) -> None:
+async def freeze_settled(connections: Callable[[], int], look_every: float = 1.0) -> None:
     """Leave connections out of the collector's sight once no more of them come; without end.
 
     Args:
         connections: how many there are.
+        look_every: seconds.
     """
     frozen = before = 0
     while True:
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(look_every)
         now = connections()
         if now <= before and now >= frozen + _MANY:
             gc.collect(0)

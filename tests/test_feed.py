@@ -243,7 +243,6 @@ async def test_the_feed_does_not_tell_what_was_before_it(services: Services, hub
         assert (await anext(items)).image.id == after.id
 
 
-
 @pytest.mark.parametrize("seed", range(8))
 async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twice(
     services: Services, seed: int
@@ -283,7 +282,7 @@ async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twi
             await asyncio.sleep(chance.choice((0, 0, 0.001, 0.02)))
 
     def has_heard_all() -> bool:
-        heard = {image_id: 1 for image_id in latest} | dict(told)
+        heard = dict.fromkeys(latest, 1) | dict(told)
         return changing.done() and heard == latest
 
     cursor = encode_cursor(Position(now() - timedelta(minutes=1), ""))

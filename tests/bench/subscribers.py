@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import psutil
+from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +33,7 @@ from jobs.bucket import prepare_bucket
 from jobs.clock import now
 from jobs.embedded import embedded_services
 from jobs.formats import VariantFormat
-from jobs.images import Image, Lease, Move, Status, Variant, new_fence, variant_key
+from jobs.images import Image, Lease, Status, Variant, new_fence, variant_key
 from jobs.ports import Services
 from jobs.queue import open_redis
 from jobs.services import open_services
@@ -106,6 +108,7 @@ async def _serving(module: str, *options: str, arguments: Sequence[str] = ()) ->
 
 
 async def _idle(table: Table, services: Services, redis: Redis, ours: Server, bare: Server) -> None:
+    changes = {ours: _Changes(services).make, bare: _BareChanges(redis).make}
     images = [_an_image() for _ in range(IDLE)]
     await services.catalog.add(images)
     crowds = {
@@ -128,9 +131,8 @@ async def _idle(table: Table, services: Services, redis: Redis, ours: Server, ba
     cpu = {server: _cpu(server) for server in crowds}
     for _ in range(ROUNDS):
         for server, crowd in crowds.items():
-            change = _Change(services, redis, "" if server is bare else None)
             rounds[server].append(
-                await crowd.measure(images, change.make, rate=RATE, seconds=SECONDS, heard_by=1)
+                await crowd.measure(images, changes[server], rate=RATE, seconds=SECONDS, heard_by=1)
             )
     _add_delays(table, f"{RATE} changes/s", rounds[ours], rounds[bare], "< 10 ms")
     spent = [(_cpu(server) - cpu[server]) / (ROUNDS * SECONDS * RATE) * 1e3 for server in (ours, bare)]
@@ -140,6 +142,7 @@ async def _idle(table: Table, services: Services, redis: Redis, ours: Server, ba
 
 
 async def _stalled(table: Table, services: Services, redis: Redis, ours: Server, bare: Server) -> None:
+    changes = {ours: _Changes(services).make, bare: _BareChanges(redis, "*").make}
     shared = [_an_image() for _ in range(_SHARED)]
     heavy = [_an_image(metadata={"padding": "x" * 4_000}) for _ in range(_HEAVY)]
     await services.catalog.add([*shared, *heavy])
@@ -155,14 +158,13 @@ async def _stalled(table: Table, services: Services, redis: Redis, ours: Server,
         await crowd.gather()
     for _ in range(1 if _QUICK else ROUNDS):
         for server, crowd in crowds.items():
-            change = _Change(services, redis, "*" if server is bare else None)
             stalling = None
             if server is ours:
                 stalling = asyncio.create_task(
                     _stall(ours.port, _subscribe([image.id for image in heavy], _METADATA))
                 )
             rounds[server].append(
-                await crowd.measure(shared, change.make, rate=_SHARED, seconds=10, heard_by=readers)
+                await crowd.measure(shared, changes[server], rate=_SHARED, seconds=10, heard_by=readers)
             )
             if stalling is not None:
                 dropped.append(await stalling)
@@ -191,28 +193,38 @@ async def _stall(port: int, subscribe: bytes) -> float:
     return time.perf_counter() - began
 
 
-class _Change:
-    """How an image changes: in the catalog and on the bus, or, for the floor, only on its channel."""
+class _Changes:
+    """Changes images as a worker does, with less of this process's time than `Catalog.move` takes."""
 
-    def __init__(self, services: Services, redis: Redis, floor: str | None = None) -> None:
-        self._services = services
+    def __init__(self, services: Services) -> None:
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(services.settings.mongo_url)
+        self._images = client[services.settings.mongo_database]["images"]
+        self._bus = services.bus
+        self._versions: Counter[str] = Counter()
+
+    async def make(self, image: Image, announce: Announce) -> None:
+        """Change its record, and tell of it."""
+        self._versions[image.id] += 1
+        version = image.version + self._versions[image.id]
+        await self._images.update_one({"_id": image.id}, {"$set": {"changed_at": now(), "version": version}})
+        announce(image.id, version)
+        await self._bus.publish(image)
+
+
+class _BareChanges:
+    """Messages as long as Darkroom's; to whoever has the image's name, or `name`."""
+
+    def __init__(self, redis: Redis, name: str | None = None) -> None:
         self._redis = redis
-        self._floor = floor
+        self._name = name
         self._version = 1
 
     async def make(self, image: Image, announce: Announce) -> None:
-        """Change it, and tell those who follow it; for the floor, those of that name or of the image's."""
-        if self._floor is not None:
-            self._version += 1
-            text = json.dumps({"id": image.id, "version": self._version, "padding": "x" * 1_930})
-            announce(image.id, self._version)
-            await self._redis.publish(_CHANNEL, f"{self._floor or image.id} {text}")
-            return
-        moved = await self._services.catalog.move(image.id, Move.REVEAL, at=now(), fence=_FENCE)
-        if moved is None:
-            raise RuntimeError("an image is not what it was made")
-        announce(moved.id, moved.version)
-        await self._services.bus.publish(moved)
+        """Send one."""
+        self._version += 1
+        text = json.dumps({"id": image.id, "version": self._version, "padding": "x" * 1_930})
+        announce(image.id, self._version)
+        await self._redis.publish(_CHANNEL, f"{self._name or image.id} {text}")
 
 
 def _an_image(**fields: Any) -> Image:
