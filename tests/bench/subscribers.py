@@ -53,7 +53,7 @@ TOGETHER, STALLED = 1_000, 100
 _SHARED = 2  # images that all of those follow
 _HEAVY = 12  # images with 4 kB of metadata, of which a stalled reader asks for 32
 _METADATA = " ".join(f"m{number}: metadata" for number in range(8))
-_SETTLED = 4.0  # seconds after which the API has frozen what it keeps
+_SETTLED = 3.0  # seconds after which the API has frozen what it keeps
 _CHANNEL = "bare"
 _FENCE = new_fence()
 _INIT = b'{"type":"connection_init"}'
@@ -164,7 +164,13 @@ async def _stalled(table: Table, services: Services, redis: Redis, ours: Server,
                     _stall(ours.port, _subscribe([image.id for image in heavy], _METADATA))
                 )
             rounds[server].append(
-                await crowd.measure(shared, changes[server], rate=_SHARED, seconds=10, heard_by=readers)
+                await crowd.measure(
+                    shared,
+                    changes[server],
+                    rate=_SHARED,
+                    seconds=10 if server is ours else 4,
+                    heard_by=readers,
+                )
             )
             if stalling is not None:
                 dropped.append(await stalling)
