@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 MAX_PAGE = 100
 MAX_DELETIONS = 100
+MAX_KEPT_QUERY = 8_192  # characters
 
 ImageId = Annotated[strawberry.ID, strawberry.argument(description="The id of the image.")]
 
@@ -310,9 +311,26 @@ class CachedParser(ParserCache):
     def on_parse(self) -> Iterator[None]:
         """Parse, or know already."""
         context = self.execution_context
-        with suppress(GraphQLError):
-            context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
+        if _is_worth_keeping(context):
+            with suppress(GraphQLError):
+                context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
         yield
+
+
+class CachedValidation(ValidationCache):
+    """Remembers what was valid."""
+
+    def on_validate(self) -> Iterator[None]:
+        """Validate, or know already."""
+        if _is_worth_keeping(self.execution_context):
+            yield from super().on_validate()
+        else:
+            yield
+
+
+def _is_worth_keeping(context: ExecutionContext) -> bool:
+    """A parsed query takes a hundred times its text, and 128 are kept: no client's own is longer."""
+    return len(context.query or "") <= MAX_KEPT_QUERY
 
 
 class Schema(strawberry.Schema):
@@ -329,7 +347,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, CachedParser, ValidationCache],  # both caches are bounded
+    extensions=[MaskedErrors, CachedParser, CachedValidation],
     execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
