@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
+CLIENTS := $(VENV)/.clients
 ARGS ?=
 # Trust whom this machine trusts, a company's proxy among them.
 export UV_SYSTEM_CERTS := true
@@ -15,7 +16,7 @@ export UV_SYSTEM_CERTS := true
 run: $(READY)  ## start everything on this machine; ARGS="--port 9000" is passed on
 	@exec $(BIN)/darkroom dev $(ARGS)
 
-test: check  ## the whole test suite, on real services
+test: check $(CLIENTS)  ## the whole test suite, on real services
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(READY)  ## style, types and the direction of imports
@@ -24,7 +25,7 @@ check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine subscribers mutations imaging" for parts
+bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine hostile subscribers mutations imaging" for parts
 	$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(READY)  ## the promises under faults, over real processes, with figures; ARGS="store" for those so named
@@ -55,6 +56,12 @@ $(BENCH): $(READY) lock/bench.txt lock/thumbor.txt tests/bench/imaging/sharp/pac
 	cp tests/bench/imaging/sharp/package*.json $(VENV)/sharp
 	! command -v npm >/dev/null || npm ci --silent --prefix $(VENV)/sharp
 	touch $@
+
+# What others made for Node, that tests run. Without npm, these tests say so.
+$(CLIENTS): $(READY) tests/clients/package-lock.json
+	mkdir -p $(VENV)/clients
+	cp tests/clients/package*.json $(VENV)/clients
+	! command -v npm >/dev/null || { npm ci --silent --prefix $(VENV)/clients && touch $@; }
 
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 lock: $(READY)  ## resolve the locks anew

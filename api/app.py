@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TypedDict
 
 from starlette.applications import Starlette
@@ -13,18 +14,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from api.auth import LOOPBACK_ORIGIN
+from api.auth import LOOPBACK_ORIGIN, Authenticator
+from api.errors import MASK, log_fault
+from api.expiry import SocketExpiry
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
+from api.headers import SECURITY_HEADERS, SecurityHeaders
 from api.hooks import StorageHook, fetch_body
 from api.hub import Hub
+from api.limits import Limiter, open_limiter
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
+from jobs.settings import LOOPBACK
 from jobs.sns import Fetch
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_MIN_BODY = 1024 * 1024  # bytes of a GraphQL request, whatever the settings
+_MIN_BODY = 100 * 1024  # bytes of a GraphQL request, whatever the settings
 _MAX_EVENT = 1024 * 1024  # bytes of a storage event; no store sends as many
 _READY_WITHIN = 2.0  # seconds that each service has to answer
 
@@ -34,23 +39,29 @@ class State(TypedDict):
 
     services: Services
     hub: Hub
+    limiter: Limiter
 
 
-def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
+def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: float = 5.0) -> Starlette:
     """The ASGI application over services that are open for as long as it runs.
 
     Args:
-        fetch: how it reaches Amazon, if the settings name an SNS topic.
+        fetch: how it reaches Amazon, if the settings name an SNS topic, and the keys for tokens.
+        init_seconds: that a websocket has for its `connection_init`.
+
+    Raises:
+        SettingsError: what tokens are checked with is missing or cannot be read.
     """
     settings = services.settings
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         hub = Hub(services.catalog, services.bus)
-        async with hub.running():
-            yield {"services": services, "hub": hub}
+        async with hub.running(), open_limiter(settings, services.clock) as limiter:
+            yield {"services": services, "hub": hub, "limiter": limiter}
 
-    graphql = GraphQLEndpoint(settings)
+    graphql = GraphQLEndpoint(settings, Authenticator(settings, fetch), init_seconds)
+    # Nothing that is asked needs as much as a list of all files that may be uploaded at once.
     max_body = max(_MIN_BODY, settings.max_upload_files * BYTES_OF_A_FILE)
     return Starlette(
         routes=[
@@ -63,21 +74,31 @@ def create_app(services: Services, fetch: Fetch = fetch_body) -> Starlette:
                 middleware=[Middleware(BodyLimit, _MAX_EVENT)],
             ),
             Route("/graphql", graphql, middleware=[Middleware(BodyLimit, max_body)]),
-            WebSocketRoute("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql, middleware=[Middleware(SocketExpiry)]),
         ],
         middleware=[
+            Middleware(SecurityHeaders),
             # Where nobody has to say who he is, a page must not reach us under a name of its own.
             *([Middleware(TrustedHostMiddleware, [*LOOPBACK, "[::1]"])] if settings.auth == "none" else []),
+            # Whoever asks says so in a header of his own making: no cookie counts, and none is asked for.
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_origin_regex=LOOPBACK_ORIGIN.pattern if settings.auth == "none" else None,
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type"],
+                expose_headers=["retry-after"],
             ),
         ],
+        exception_handlers={Exception: fault},
         lifespan=lifespan,
     )
+
+
+async def fault(_: Request, error: Exception) -> Response:
+    """What nobody expected, masked by an id that the log has too."""
+    masked = {"message": MASK, "id": log_fault(error)}
+    return JSONResponse(masked, HTTPStatus.INTERNAL_SERVER_ERROR, SECURITY_HEADERS)
 
 
 async def healthz(_: Request) -> Response:

@@ -15,6 +15,7 @@ import websockets
 _SUBPROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 _CHUNK = 256 * 1024
 _TRIES = 4
+PATIENCE = 120  # seconds to wait for a server that says how long; whoever needs longer is told so
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 IMAGE_FIELDS = """
@@ -27,7 +28,7 @@ mutation ($input: CreateUploadsInput!) {
   createUploads(input: $input) {
     results {
       ... on UploadTarget { image { IMAGE } method url headers { name value } }
-      ... on InvalidFile { filename code message }
+      ... on InvalidFile { filename code message retryAfter }
     }
   }
 }
@@ -132,14 +133,23 @@ class Client:
                 return
 
     async def _execute(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        try:
-            answer = await self._http.post(
-                f"{self._url}/graphql",
-                json={"query": query, "variables": variables},
-                headers=httpx.Headers(self._authorization, encoding="utf-8"),
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ApiError(f"{self._url} does not answer: {_reason(error)}") from error
+        while True:
+            try:
+                answer = await self._http.post(
+                    f"{self._url}/graphql",
+                    json={"query": query, "variables": variables},
+                    headers=httpx.Headers(self._authorization, encoding="utf-8"),
+                )
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise ApiError(f"{self._url} does not answer: {_reason(error)}") from error
+            seconds = answer.headers.get("retry-after", "")
+            if (
+                answer.status_code != HTTPStatus.TOO_MANY_REQUESTS
+                or not seconds.isdecimal()
+                or int(seconds) > PATIENCE
+            ):
+                break
+            await asyncio.sleep(int(seconds))
         try:
             return _data(answer.json())
         except ValueError as error:
@@ -159,7 +169,12 @@ class Client:
                     case "next":
                         yield _data(message["payload"])
                     case "error":
-                        raise ApiError(message["payload"][0]["message"])
+                        (error, *_) = message["payload"]
+                        seconds = error.get("extensions", {}).get("retryAfter")
+                        if seconds is None or seconds > PATIENCE:
+                            raise ApiError(error["message"])
+                        await asyncio.sleep(seconds)
+                        raise ConnectionError(error["message"])  # to be opened again
                     case "complete":
                         return
                     case "ping":

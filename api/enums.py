@@ -63,8 +63,13 @@ class ProblemCode(Enum):
     CURSOR_TOO_OLD = _value(
         "CURSOR_TOO_OLD", description="Too much has changed since: follow without a cursor, then list."
     )
+    FORBIDDEN = _value("FORBIDDEN", description="The caller has no role that allows it.")
     INVALID_INPUT = _value("INVALID_INPUT", description="What was sent cannot be understood.")
     NOT_FOUND = _value("NOT_FOUND", description="There is no such thing, or it is not the caller's.")
+    QUOTA_EXCEEDED = _value(
+        "QUOTA_EXCEEDED", description="More bytes were declared than may be in one day, counted in UTC."
+    )
+    RATE_LIMITED = _value("RATE_LIMITED", description="More was asked for than may be in so short a time.")
     UNAUTHENTICATED = _value("UNAUTHENTICATED", description="The caller did not say who is asking.")
     UNAVAILABLE = _value("UNAVAILABLE", description="A service does not answer; trying again may help.")
 
@@ -78,9 +83,17 @@ class NoteCode(Enum):
     )
 
 
-@strawberry.enum(description="How a list of images is sorted.")
+@strawberry.enum(description="How a list of images is sorted; images of one moment are sorted by id.")
 class ImageOrder(Enum):
     """`jobs.ports.ImageOrder` as clients see it."""
 
     NEWEST_FIRST = _value("NEWEST_FIRST", description="By creation, the latest first.")
     OLDEST_FIRST = _value("OLDEST_FIRST", description="By creation, the earliest first.")
+    FINISHED_NEWEST_FIRST = _value(
+        "FINISHED_NEWEST_FIRST",
+        description="By `finishedAt`, the latest first; images that are not at rest are not in it.",
+    )
+    FINISHED_OLDEST_FIRST = _value(
+        "FINISHED_OLDEST_FIRST",
+        description="By `finishedAt`, the earliest first; images that are not at rest are not in it.",
+    )

@@ -102,8 +102,9 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
     def _read_object(self, object_type: GraphQLObjectType, details: Any, source: Any) -> Any:
         """All that is selected of `source`; `_NOTHING` if it cannot be had so simply."""
         fields, deferred, _ = self.collect_subfields(object_type, details)
-        if deferred:
-            return _NOTHING
+        return _NOTHING if deferred else self._read_fields(object_type, fields, source)
+
+    def _read_fields(self, object_type: GraphQLObjectType, fields: Any, source: Any) -> Any:
         data = {}
         for name, inner in fields.items():
             value = self._read_field(object_type, inner, source)
@@ -131,17 +132,29 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
                 return self._read_item(plain.object_type, details, value)
             if not isinstance(value, list):
                 return _NOTHING
-            items = [self._read_item(plain.object_type, details, item) for item in value]
-            return _NOTHING if _NOTHING in items else items
+            return self._read_items(plain.object_type, details, value)
         try:
             return [plain.coerce(item) for item in value] if plain.is_list else plain.coerce(value)
         except (GraphQLError, TypeError, ValueError):
             return _NOTHING
 
     def _read_item(self, object_type: GraphQLObjectType, details: Any, item: Any) -> Any:
-        if item is None or getattr(item, "shared", None) is not None:  # which is not for here to say
+        items = self._read_items(object_type, details, [item])
+        return _NOTHING if items is _NOTHING else items[0]
+
+    def _read_items(self, object_type: GraphQLObjectType, details: Any, items: list[Any]) -> Any:
+        fields, deferred, _ = self.collect_subfields(object_type, details)
+        if deferred:
             return _NOTHING
-        return self._read_object(object_type, details, item)
+        read = []
+        for item in items:
+            if item is None or getattr(item, "shared", None) is not None:  # which is not for here to say
+                return _NOTHING
+            data = self._read_fields(object_type, fields, item)
+            if data is _NOTHING:
+                return _NOTHING
+            read.append(data)
+        return read
 
 
 class _Plain(NamedTuple):

@@ -7,6 +7,7 @@ away, so that the store delivers again.
 import asyncio
 import base64
 import hmac
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -23,6 +24,7 @@ from jobs.sns import Fetch, Topic
 log = structlog.get_logger(__name__)
 
 _FETCH_WITHIN = 5.0  # seconds
+_MAX_FETCHED = 1024 * 1024  # bytes
 
 
 class StorageHook:
@@ -40,9 +42,10 @@ class StorageHook:
             return _answer(404, "No webhook is configured: set DARKROOM_HOOK_TOKEN.")
         body = await request.body()
         try:
+            said: str | bytes | None = body
             if self._token is None or not _knows(request, self._token):
-                await self._admit_sns(request, body, services)
-            events = decode_events(body)
+                said = await self._admit_sns(request, body, services)
+            events = decode_events(said) if said is not None else []
         except Unauthenticated as error:
             log.info("a webhook is refused", reason=error.message)
             # There are stores that send the password in their URL only after they were asked for it.
@@ -65,10 +68,10 @@ class StorageHook:
             results.append(outcome)
         return JSONResponse({"results": results})
 
-    async def _admit_sns(self, request: Request, body: bytes, services: Services) -> None:
+    async def _admit_sns(self, request: Request, body: bytes, services: Services) -> str | None:
         if self._topic is None or "x-amz-sns-message-type" not in request.headers:
             raise Unauthenticated("Send the token as “Authorization: Bearer TOKEN”.")
-        await self._topic.admit(body, at=services.clock())
+        return await self._topic.admit(body, at=services.clock())
 
 
 async def fetch_body(url: str) -> bytes:
@@ -77,14 +80,22 @@ async def fetch_body(url: str) -> bytes:
     Raises:
         Unavailable: it cannot be had.
     """
+    body = bytearray()
     try:
-        async with httpx.AsyncClient(timeout=_FETCH_WITHIN) as http:
-            answer = await http.get(url)
-    except httpx.HTTPError as error:
-        raise Unavailable(f"Amazon does not answer: {error}") from error
-    if answer.status_code != 200:  # a redirection among others
-        raise Unavailable(f"Amazon answers with status {answer.status_code}.")
-    return answer.content
+        async with (
+            asyncio.timeout(_FETCH_WITHIN),
+            httpx.AsyncClient() as http,
+            http.stream("GET", url) as answer,
+        ):
+            if answer.status_code != 200:  # a redirection among others
+                raise Unavailable(f"{answer.url.host} answers with status {answer.status_code}.")
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > _MAX_FETCHED:
+                    raise Unavailable(f"{answer.url.host} answers with more than {_MAX_FETCHED} bytes.")
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        raise Unavailable(f"{urlsplit(url).hostname} does not answer: {error}") from error
+    return bytes(body)
 
 
 def _knows(request: Request, token: bytes) -> bool:

@@ -11,8 +11,8 @@ from api.paging import encode_cursor
 from api.types import URL, Image, ImageResult, Problem
 from api.uploads import Upload
 from jobs import images, presets
-from jobs.errors import Rejection
-from jobs.ports import Position
+from jobs.errors import LimitExceeded, Rejection
+from jobs.ports import ImageOrder
 
 
 @strawberry.type(description="A name and a value to send along.")
@@ -58,14 +58,23 @@ class UploadTarget:
 
 @strawberry.type(description="A file that will not be taken.")
 class InvalidFile(Problem):
-    """`jobs.errors.Rejection` of a file that was only asked for."""
+    """`jobs.errors.Rejection` or `LimitExceeded` of a file that was only asked for."""
 
     filename: str = strawberry.field(description="The filename that was asked for.")
+    retry_after: int | None = strawberry.field(
+        description="In how many seconds it may be taken, if more was asked for than is allowed at once; "
+        "null if asking again does not help."
+    )
 
     @classmethod
-    def from_domain(cls, filename: str, rejection: Rejection) -> Self:
-        """The type of `rejection`."""
-        return cls(code=ProblemCode[rejection.code.name], message=rejection.message, filename=filename)
+    def from_domain(cls, filename: str, refusal: Rejection | LimitExceeded) -> Self:
+        """The type of `refusal`."""
+        return cls(
+            code=ProblemCode[refusal.code.name],
+            message=refusal.message,
+            filename=filename,
+            retry_after=refusal.retry_after if isinstance(refusal, LimitExceeded) else None,
+        )
 
 
 CreateUploadResult = Annotated[
@@ -155,9 +164,15 @@ class PageInfo:
     """Relay's page info."""
 
     has_next_page: bool = strawberry.field(description="Whether there is more behind this page.")
-    has_previous_page: bool = strawberry.field(description="Whether the page began behind a cursor.")
-    start_cursor: str | None = strawberry.field(description="The cursor of the first image.")
-    end_cursor: str | None = strawberry.field(description="The cursor of the last image.")
+    has_previous_page: bool = strawberry.field(
+        description="Whether it began behind a cursor: that one's image, at least, came before."
+    )
+    start_cursor: str | None = strawberry.field(
+        description="The cursor of the first image; null on an empty page."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="The cursor of the last image, to go on from; null on an empty page."
+    )
 
 
 @strawberry.type(description="An image in a list.")
@@ -177,13 +192,14 @@ class ImageConnection:
     page_info: PageInfo = strawberry.field(description="Where the page lies.")
 
     @classmethod
-    def from_domain(cls, found: list[images.Image], *, first: int, continued: bool) -> Self:
+    def from_domain(
+        cls, found: list[images.Image], *, first: int, order: ImageOrder, continued: bool
+    ) -> Self:
         """A page of `first` images out of `found`, which has one more if there is a next page."""
         edges = [
-            ImageEdge(
-                cursor=encode_cursor(Position(image.created_at, image.id)), node=Image.from_domain(image)
-            )
+            ImageEdge(cursor=encode_cursor(place, order), node=Image.from_domain(image))
             for image in found[:first]
+            if (place := order.position(image))  # all of them have one: else they were not found
         ]
         return cls(
             edges=edges,

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from api.app import LOOPBACK, create_app
+from api.app import create_app
+from api.bounded_socket import PING_SECONDS, BoundedSocket
 from api.interpreter import allow_many_sockets, freeze_settled, relax_collector
-from api.sockets import PING_SECONDS, BoundedSocket
 from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
-from jobs.settings import Settings
+from jobs.settings import LOOPBACK, Settings
 from jobs.supervise import ServiceFailed
 
 _GOODBYE = 3  # seconds for open requests and websockets when the server ends
@@ -37,11 +37,15 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(signum)
 
 
-def create_server(services: Services) -> uvicorn.Server:
-    """A server over open services; `serve(sockets=[…])` runs it."""
+def create_server(services: Services, *, init_seconds: float = 5.0) -> uvicorn.Server:
+    """A server over open services; `serve(sockets=[…])` runs it.
+
+    Args:
+        init_seconds: that a websocket has for its `connection_init`.
+    """
     return _Server(
         uvicorn.Config(
-            create_app(services),
+            create_app(services, init_seconds=init_seconds),
             ws=BoundedSocket,
             ws_ping_interval=PING_SECONDS,
             ws_ping_timeout=PING_SECONDS,
@@ -80,14 +84,14 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
 
     Raises:
         ServiceFailed: the port is taken.
-        SettingsError: nobody would have to say who he is, and everybody could ask.
+        SettingsError: nobody would have to say who he is, and everybody could ask; or nobody could.
         Unavailable: a service does not answer.
     """
     if settings.auth == "none" and host not in LOOPBACK:
         raise SettingsError(
             f"DARKROOM_AUTH is wrong: none is for 127.0.0.1, ::1 and localhost, and this listens on {host}"
         )
-    if settings.auth == "keys" and not settings.api_keys:
+    if "keys" in settings.auth and not settings.api_keys:
         raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")
     allow_many_sockets()
     relax_collector()

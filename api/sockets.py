@@ -1,79 +1,86 @@
-"""Websockets as the server keeps them: bounded in what waits for a client, and ended with a word.
+"""How many websockets are open, so that nobody takes them all: counted by address and by owner."""
 
-uvicorn alone waits for ever for a client that does not read, and a `close()` waits behind what it has not
-taken. Here what is written waits in at most 200 kB, most of it in the kernel, and a client that lets it wait
-for ten seconds is cut off. One that is only silent is found by pings.
-"""
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import asyncio
-import socket
-import struct
-
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-STALLED_SECONDS = 10.0  # for which a client may leave everything unread that was written
-PING_SECONDS = 20.0  # between two pings, and for the answer to one
-_SEND_BUFFER = 64 * 1024  # bytes; the kernel doubles it, and would else let it grow to megabytes
-_GOODBYE_SECONDS = 2.0  # for a client's answer to the last word
-_GOING_AWAY = 1001
+from api.addresses import is_loopback, network_of
 
 
-class BoundedSocket(WebSocketsSansIOProtocol):
-    """uvicorn's protocol with limits of ours; asyncio says when the transport stops and goes on."""
+class TooManySockets(Exception):
+    """As many are open as one address, or one owner, may have."""
 
-    stalled_seconds = STALLED_SECONDS
-    _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over the connection from HTTP, with a smaller buffer."""
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        super().connection_made(transport)
+class Socket:
+    """One websocket among `Sockets`."""
 
-    def start_keepalive(self) -> None:
-        """The handshake is over: what was said in it takes 4 kB, for as long as the client stays."""
-        super().start_keepalive()
-        for told in ("request", "response"):
-            vars(self).pop(told, None)
+    def __init__(self, owners: Counter[str], most: int) -> None:
+        self._owners = owners
+        self._most = most
+        self._owner: str | None = None
 
-    def pause_writing(self) -> None:
-        """Too much waits for the client."""
-        super().pause_writing()
-        self._deadline = self.loop.call_later(self.stalled_seconds, self._cut_off)
+    def belongs_to(self, owner: str) -> None:
+        """Count it to its owner, once that is known; for another than before, to that one instead.
 
-    def resume_writing(self) -> None:
-        """The client has read on."""
-        super().resume_writing()
-        self._let_be()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever ended it."""
-        self._let_be()
-        super().connection_lost(exc)
-
-    def keepalive_timeout(self) -> None:
-        """A ping was not answered: say so, and wait for nobody to hear it."""
-        super().keepalive_timeout()
-        self._cut_off()
-
-    def shutdown(self) -> None:
-        """The server ends: clients shall come again, to another. uvicorn's own word for it is 1012."""
-        if not self.handshake_complete or self.close_sent:
-            super().shutdown()
+        Raises:
+            TooManySockets: the owner has as many as allowed.
+        """
+        if owner == self._owner:
             return
-        self.stop_keepalive()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": _GOING_AWAY})
-        self.conn.send_close(_GOING_AWAY)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
+        if self._owners[owner] >= self._most:
+            raise TooManySockets("too many websockets of this owner")
+        self.forget()
+        self._owners[owner] += 1
+        self._owner = owner
 
-    def _cut_off(self) -> None:
-        """Reset the connection: the kernel would go on waiting to deliver what the client has not read."""
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+    def forget(self) -> None:
+        """Count it to nobody any more."""
+        if self._owner is not None:
+            _subtract(self._owners, self._owner)
+            self._owner = None
 
-    def _let_be(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+
+class Sockets:
+    """The open websockets of one process.
+
+    Those of this machine are not counted by address: whoever is on it could do worse.
+
+    Args:
+        per_address: how many one address may have open; of IPv6, one network of 64 bits.
+        per_owner: how many one owner may have open.
+    """
+
+    def __init__(self, *, per_address: int, per_owner: int) -> None:
+        self._per_address = per_address
+        self._per_owner = per_owner
+        self._addresses: Counter[str] = Counter()
+        self._owners: Counter[str] = Counter()
+
+    @contextmanager
+    def opened(self, host: str | None) -> Iterator[Socket]:
+        """Count a websocket for as long as the context lasts.
+
+        Args:
+            host: the address of its client, if the server knows it.
+
+        Raises:
+            TooManySockets: the address has as many as allowed.
+        """
+        network = None if not host or is_loopback(host) else network_of(host)
+        if network is not None:
+            if self._addresses[network] >= self._per_address:
+                raise TooManySockets("too many websockets of this address")
+            self._addresses[network] += 1
+        socket = Socket(self._owners, self._per_owner)
+        try:
+            yield socket
+        finally:
+            socket.forget()
+            if network is not None:
+                _subtract(self._addresses, network)
+
+
+def _subtract(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

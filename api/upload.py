@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from api.client import ApiError, Client, open_http
+from api.client import PATIENCE, ApiError, Client, open_http
 
 CONTENT_TYPES = {
     ".jpg": "image/jpeg",
@@ -77,6 +77,9 @@ class View(Protocol):
 
     def changed(self, item: Item) -> None:
         """The image has another state."""
+
+    def waiting(self, seconds: int) -> None:
+        """The server takes no more files before that."""
 
 
 def check_url(url: str) -> None:
@@ -153,16 +156,19 @@ async def upload(
             waiting = items
             while waiting:
                 batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
-                beyond = await _upload_batch(batch, client, view, gate, preset=preset, wait=wait)
+                beyond, pause = await _upload_batch(batch, client, view, gate, preset=preset, wait=wait)
                 waiting = beyond + waiting
+                if pause:
+                    view.waiting(pause)
+                    await asyncio.sleep(pause)
     good = {"READY"} if wait else {"UPLOADED", "PROCESSING", "READY"}
     return all(item.status in good for item in items)
 
 
 async def _upload_batch(
     items: list[Item], client: Client, view: View, gate: asyncio.Semaphore, *, preset: str | None, wait: bool
-) -> list[Item]:
-    """Upload as many of the files as the server takes at once; returns the others."""
+) -> tuple[list[Item], int]:
+    """Upload as many of the files as the server takes at once; returns the others, and seconds to wait."""
 
     def fail(item: Item, code: str, message: str) -> None:
         item.image = {"status": "REJECTED", **item.image, "problem": {"code": code, "message": message}}
@@ -178,13 +184,18 @@ async def _upload_batch(
     described = zip(items, await asyncio.gather(*map(describe, items)), strict=True)
     files = [(item, file) for item, file in described if file is not None]
     if not files:
-        return []
+        return [], 0
     results = await client.create_uploads([file for _, file in files], preset)
     targets: dict[str, tuple[Item, dict[str, Any]]] = {}
     beyond: list[Item] = []
+    pause = 0
     for number, ((item, _), result) in enumerate(zip(files, results, strict=True)):
         if number > 0 and result.get("code") == "TOO_MANY_FILES":
             beyond.append(item)
+            continue
+        if result.get("code") == "RATE_LIMITED" and result["retryAfter"] <= PATIENCE:
+            beyond.append(item)
+            pause = max(pause, result["retryAfter"])
             continue
         if "url" in result:
             item.image = result["image"]
@@ -193,7 +204,7 @@ async def _upload_batch(
             item.image = {"status": "REJECTED", "problem": result}
         view.changed(item)
     if not targets:
-        return beyond
+        return beyond, pause
 
     async def send(item: Item, target: dict[str, Any]) -> None:
         async with gate:
@@ -217,13 +228,13 @@ async def _upload_batch(
     following = asyncio.create_task(follow()) if wait else None
     await asyncio.gather(*(send(item, target) for item, target in targets.values()))
     if following is None:
-        return beyond
+        return beyond, pause
     sent = [item for item, _ in targets.values()]
     if any(item.status not in _AT_REST and item.image["problem"] for item in sent):
         await _settled(sent, following)
     else:
         await following
-    return beyond
+    return beyond, pause
 
 
 async def _settled(items: list[Item], following: asyncio.Task[None]) -> None:
@@ -276,6 +287,9 @@ class _Lines:
         elif item.status in self._ends or item.image.get("problem"):
             print(f"{readable(item.path)}: {_in_words(item)}", flush=True)
 
+    def waiting(self, seconds: int) -> None:
+        print(_patience(seconds), file=sys.stderr, flush=True)
+
 
 class _Bars:
     """A bar for each file, on a terminal."""
@@ -313,6 +327,9 @@ class _Bars:
         if problem:  # in a line of its own: beside a bar there is no room for reasons
             self._progress.console.print(f"[red]{escape(f'{readable(item.path)}: {_in_words(item)}')}[/]")
 
+    def waiting(self, seconds: int) -> None:
+        self._progress.console.print(_patience(seconds))
+
     def _bar(self, item: Item) -> TaskID:
         if item.path not in self._bars:
             total = _size(item.path)
@@ -332,6 +349,10 @@ def readable(path: Path | str) -> str:
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+
+
+def _patience(seconds: int) -> str:
+    return f"the server takes more files in {seconds} s"
 
 
 def _in_words(item: Item) -> str:

@@ -8,14 +8,15 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
-from jobs.errors import ProblemCode, Rejection
+from jobs.errors import LimitExceeded, ProblemCode, Rejection
 from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
-from jobs.ports import Services, Target
+from jobs.ports import Catalog, Services, Storage, Target
 from jobs.presets import Preset
 from jobs.settings import Settings
 
@@ -55,6 +56,10 @@ class Upload:
         return f"curl --fail-with-body --globoff -T {path} {headers} {shlex.quote(self.target.url)}"
 
 
+# Tells for sizes in bytes which of the files are one too many.
+Admit = Callable[[Sequence[int]], Awaitable[Sequence[LimitExceeded | None]]]
+
+
 async def create_uploads(
     files: Sequence[FileRequest],
     *,
@@ -62,11 +67,15 @@ async def create_uploads(
     preset: str | None,
     idempotency_key: str | None,
     services: Services,
-) -> list[Upload | Rejection]:
+    admit: Admit,
+) -> list[Upload | Rejection | LimitExceeded]:
     """One answer for each file, in the order asked.
 
     The same key from the same owner gives the same images, and to those that are still PENDING all the time
     again. With other files than before, it is a conflict.
+
+    Args:
+        admit: what the limits say of files that were not asked for before.
 
     Raises:
         Unavailable: a service did not answer. Asking again with the same key makes nothing twice.
@@ -74,8 +83,10 @@ async def create_uploads(
     settings = services.settings
     chosen = preset if preset is not None else settings.default_preset
     now = services.clock()
-    secret = settings.s3_secret_key.get_secret_value()
     wanted: list[Image | Rejection] = []
+    content_types = {format_.content_type for format_ in settings.source_formats}
+    timeline = (StatusChange(status=Status.PENDING, at=now),)
+    ids = iter(_ids(owner, idempotency_key, settings))
     for index, file in enumerate(files):
         try:
             if index >= settings.max_upload_files:
@@ -86,15 +97,13 @@ async def create_uploads(
             if chosen not in settings.presets:
                 known = ", ".join(sorted(settings.presets))
                 raise Rejection(ProblemCode.UNKNOWN_PRESET, f"There is no such preset; there are: {known}.")
-            _check(file, settings, settings.presets[chosen])
+            _check(file, content_types, settings, settings.presets[chosen])
         except Rejection as rejection:
             wanted.append(rejection)
             continue
         wanted.append(
             Image(
-                id=new_image_id()
-                if idempotency_key is None
-                else repeatable_image_id(secret, owner, idempotency_key, index),
+                id=next(ids),
                 owner=owner,
                 preset=chosen,
                 filename=file.filename,
@@ -106,26 +115,64 @@ async def create_uploads(
                 changed_at=now,
                 expires_at=now + timedelta(seconds=settings.upload_seconds),
                 due_at=now + timedelta(seconds=settings.sweep_seconds),
-                timeline=(StatusChange(status=Status.PENDING, at=now),),
+                timeline=timeline,
             )
         )
+    request = None if idempotency_key is None else _hash_of(wanted)
     images = [item for item in wanted if isinstance(item, Image)]
-    if not images:
-        return [item for item in wanted if isinstance(item, Rejection)]
-    if idempotency_key is None:
-        await services.catalog.add(images)
-        return [_upload(item, services) if isinstance(item, Image) else item for item in wanted]
-    request = _hash_of(wanted)
-    wanted = [
-        item.model_copy(update={"request": request}) if isinstance(item, Image) else item for item in wanted
-    ]
-    ids = [repeatable_image_id(secret, owner, idempotency_key, index) for index in range(len(wanted))]
-    kept = await services.catalog.get_many(ids, owner=owner)
-    if any(image.request != request for image in kept.values()):
+    if request is not None:
+        images = [image.model_copy(update={"request": request}) for image in images]
+    kept: dict[str, Image] = {}
+    if request is not None and images:
+        kept = await services.catalog.get_many([image.id for image in images], owner=owner)
+    new = [image for image in images if image.id not in kept]
+    refusals: dict[str, LimitExceeded] = {}
+    if new and not _of_others(kept, request):
+        answers = await admit([image.byte_size for image in new])
+        refusals = {image.id: answer for image, answer in zip(new, answers, strict=True) if answer}
+        kept |= await _keep([image for image in new if image.id not in refusals], owner, services.catalog)
+    if _of_others(kept, request):
         return [_used_otherwise() for _ in wanted]
-    await services.catalog.add([item for item in wanted if isinstance(item, Image)])
-    kept = await services.catalog.get_many(ids, owner=owner)
-    return await asyncio.gather(*(_answer(item, kept, services) for item in wanted))
+    kept |= await _renewed([image for image in images if image.id in kept], kept, services)
+    at, storage = services.clock(), services.storage
+    return [
+        item if isinstance(item, Rejection) else refusals.get(item.id) or _answer(kept[item.id], at, storage)
+        for item in wanted
+    ]
+
+
+def _ids(owner: str, idempotency_key: str | None, settings: Settings) -> Iterator[str]:
+    """An id for each file that is taken; the same ones for the same key."""
+    if idempotency_key is None:
+        while True:
+            yield new_image_id()
+    secret = settings.s3_secret_key.get_secret_value()
+    for number in count():
+        yield repeatable_image_id(secret, owner, idempotency_key, number)
+
+
+def _of_others(kept: Mapping[str, Image], request: str | None) -> bool:
+    """Whether some of these images were asked for by another request."""
+    return any(image.request != request for image in kept.values())
+
+
+async def _keep(images: Sequence[Image], owner: str, catalog: Catalog) -> dict[str, Image]:
+    """Add new images; returns what the catalog has under their ids, by id.
+
+    Whoever has the first has the key: of two requests at the same moment, one goes away empty.
+    """
+    if not images:
+        return {}
+    if images[0].request is None:
+        await catalog.add(images)
+        return {image.id: image for image in images}
+    first, *others = images
+    await catalog.add([first])
+    kept = await catalog.get_many([first.id], owner=owner)
+    if others and not _of_others(kept, first.request):
+        await catalog.add(others)
+        kept |= await catalog.get_many([image.id for image in others], owner=owner)
+    return kept
 
 
 def _hash_of(wanted: Sequence[Image | Rejection]) -> str:
@@ -143,28 +190,32 @@ def _used_otherwise() -> Rejection:
     return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for other files before.")
 
 
-async def _answer(item: Image | Rejection, kept: dict[str, Image], services: Services) -> Upload | Rejection:
-    if isinstance(item, Rejection):
-        return item
-    image = kept[item.id]
-    if image.request != item.request:  # by a request that came at the same moment
-        return _used_otherwise()
-    if image.status is Status.PENDING and image.created_at != item.created_at:
-        now = services.clock()
-        values = {"expires_at": item.expires_at, "due_at": item.due_at}
-        moved = await services.catalog.move(image.id, Move.RETARGET, at=now, values=values)
-        image = moved or await services.catalog.get(image.id) or image
+async def _renewed(
+    images: Sequence[Image], kept: Mapping[str, Image], services: Services
+) -> dict[str, Image]:
+    """Give those that still wait for their uploads all their time again; returns these, by id."""
+
+    async def renew(image: Image) -> Image:
+        values = {"expires_at": image.expires_at, "due_at": image.due_at}
+        moved = await services.catalog.move(image.id, Move.RETARGET, at=services.clock(), values=values)
+        return moved or await services.catalog.get(image.id) or kept[image.id]
+
+    late = [
+        image
+        for image in images
+        if kept[image.id].status is Status.PENDING and kept[image.id].expires_at < image.expires_at
+    ]
+    return {image.id: image for image in await asyncio.gather(*map(renew, late))}
+
+
+def _answer(image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
     if image.status in (Status.EXPIRED, Status.DELETED):
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
         )
-    return _upload(image, services)
-
-
-def _upload(image: Image, services: Services) -> Upload:
     # No target outlives what the record says: the sweep would expire it under a valid one.
-    remaining = image.expires_at - services.clock()
-    target = services.storage.presign_upload(
+    remaining = image.expires_at - at
+    target = storage.presign_upload(
         image.source_key,
         byte_size=image.byte_size,
         content_type=image.content_type,
@@ -174,13 +225,12 @@ def _upload(image: Image, services: Services) -> Upload:
     return Upload(image, target)
 
 
-def _check(file: FileRequest, settings: Settings, preset: Preset) -> None:
+def _check(file: FileRequest, content_types: Collection[str], settings: Settings, preset: Preset) -> None:
     if not _FILENAME.fullmatch(file.filename):
         raise Rejection(
             ProblemCode.INVALID_FILENAME,
             "A filename has 1 to 255 characters, none of them a control character or half of one.",
         )
-    content_types = {format_.content_type for format_ in settings.source_formats}
     if file.content_type.lower() not in content_types:
         known = ", ".join(sorted(content_types))
         raise Rejection(ProblemCode.UNSUPPORTED_TYPE, f"This content type is not taken; these are: {known}.")

@@ -21,6 +21,7 @@ from jobs.scratch import read_made, scratch_folder
 
 log = structlog.get_logger(__name__)
 
+_DEATHS = 4  # of workers, for each attempt that a file has
 _GIVE_UP = timedelta(hours=6)
 _FETCH_WITHIN = 8.0  # seconds
 _TIDY_WITHIN = 10.0  # seconds; a job has a limit of its own
@@ -71,13 +72,17 @@ class Attempt:
 
     @property
     def is_beyond_the_last(self) -> bool:
-        """Whether all attempts were used up by workers that never came back."""
-        return self.image.attempts > self._services.settings.max_attempts
+        """Whether all attempts were used up by workers that never came back.
+
+        A file can end a child, and hardly its worker: many may die of other things, one after the other.
+        """
+        return self.image.attempts > _DEATHS * self._services.settings.max_attempts
 
     @property
     def has_waited_long(self) -> bool:
-        """Whether services have been away for longer than anybody waits."""
-        return self._services.clock() - (self.image.queued_at or self.image.created_at) > _GIVE_UP
+        """Whether it was first tried longer ago than anybody waits for a service."""
+        first_try = self.image.timeline[-1].at  # a try that follows another is not listed
+        return self._services.clock() - first_try > _GIVE_UP
 
     async def develop(self, developer: Developer) -> dict[str, Any]:
         """Fetch the source and store every variant; returns the fields that the record gains."""
@@ -175,10 +180,10 @@ class Attempt:
     def _tidied_later(self, fields: dict[str, Any], *, litter: Collection[object]) -> dict[str, Any]:
         """The fields of a last move, after which the sweep removes what the record does not name.
 
-        Somebody may just be looking at what was replaced; and attempts before this one may have ended with
-        their worker, and left something.
+        Somebody may just be looking at what was replaced; and attempts before this one, in this round or
+        another, may have ended with their worker, and left something.
         """
-        if not litter and self.image.takes <= 1:
+        if not litter and self.image.takes <= 1 and self.image.round <= 1:
             return fields
         return {"due_at": self._services.clock() + GRACE} | fields
 

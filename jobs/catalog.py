@@ -10,17 +10,29 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 from pydantic import BaseModel
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from jobs.errors import SettingsError, Unavailable
-from jobs.images import MOVES, Image, Move, Status, counted_by, implied_by, is_image_id
-from jobs.ports import ImageOrder, Position
+from jobs.images import (
+    MOVES,
+    RETRY_WITHIN,
+    TIMELINE_LENGTH,
+    Image,
+    Move,
+    Status,
+    counted_by,
+    implied_by,
+    is_image_id,
+)
+from jobs.labels import labels_of
+from jobs.listing import INDEXES, Keys, behind, page_query
+from jobs.ports import EVERY_IMAGE, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -28,13 +40,11 @@ log = structlog.get_logger(__name__)
 Document = dict[str, Any]
 
 _INDEXES = [
-    IndexModel([("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="by_creation"),
+    *(IndexModel(index.keys, name=index.name, **index.options) for index in INDEXES),
     IndexModel([("owner", ASCENDING), ("changed_at", ASCENDING), ("_id", ASCENDING)], name="by_change"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
-_RETRY_WITHIN = timedelta(seconds=60)  # by then the job has come again; else the sweep makes another
 _DUPLICATE_KEY = 11_000  # a code of MongoDB's errors
-_TIMELINE_LENGTH = 50  # a record that is reprocessed for years must not outgrow its document
 
 
 @asynccontextmanager
@@ -123,18 +133,23 @@ class MongoCatalog:
         values: Mapping[str, Any] | None = None,
         fence: str | None = None,
         owner: str | None = None,
+        version: int | None = None,
     ) -> Image | None:
         if not is_image_id(image_id):
             return None
-        query: Document = {"_id": image_id} | ({} if owner is None else {"owner": owner})
+        asked = {"_id": image_id, "owner": owner, "version": version}
+        query: Document = {field: value for field, value in asked.items() if value is not None}
+        given = {name: _plain(value) for name, value in (values or {}).items()}
+        if "metadata" in given:
+            given |= _described(given["metadata"])
         update: Document = {
-            "$set": implied_by(move, at) | {name: _plain(value) for name, value in (values or {}).items()},
+            "$set": implied_by(move, at) | given,
             "$inc": counted_by(move),
         }
         for counter in update["$set"].keys() & update["$inc"].keys():
             del update["$inc"][counter]  # a counter that starts anew is not raised too
         rule = MOVES[move]
-        entry = {"$each": [{"status": rule.target, "at": at}], "$slice": -_TIMELINE_LENGTH}
+        entry = {"$each": [{"status": rule.target, "at": at}], "$slice": -TIMELINE_LENGTH}
         listed = update | {"$push": {"timeline": entry}}
         moved: Image | None = None
         if elsewhere := rule.sources - {rule.target}:
@@ -157,7 +172,7 @@ class MongoCatalog:
             return bool(result.matched_count)
 
     async def release(self, image_id: str, *, fence: str, at: datetime, counted: bool = True) -> bool:
-        update: Document = {"$set": {"lease.until": at, "due_at": at + _RETRY_WITHIN}}
+        update: Document = {"$set": {"lease.until": at, "due_at": at + RETRY_WITHIN}}
         if not counted:
             update["$inc"] = {"attempts": -1}
         with _reaching():
@@ -181,24 +196,18 @@ class MongoCatalog:
         *,
         first: int,
         after: Position | None = None,
-        statuses: Sequence[Status] | None = None,
+        matching: ImageFilter = EVERY_IMAGE,
         order: ImageOrder = ImageOrder.NEWEST_FIRST,
     ) -> list[Image]:
-        newest_first = order is ImageOrder.NEWEST_FIRST
-        query: Document = {"owner": owner}
-        if statuses is not None:
-            query["status"] = {"$in": list(statuses)}
-        if after is not None:
-            query |= _behind("created_at", after, "$lt" if newest_first else "$gt")
-        direction = DESCENDING if newest_first else ASCENDING
-        return await self._find(query, sort=[("created_at", direction), ("_id", direction)], limit=first)
+        page = page_query(owner, after=after, matching=matching, order=order)
+        return await self._find(page.filter, sort=page.sort, limit=first, hint=page.hint)
 
     async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
-        query = {"owner": owner, **_behind("changed_at", since, "$gt")}
+        query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
         return await self._find(query, sort=[("changed_at", ASCENDING), ("_id", ASCENDING)], limit=limit)
 
     async def count_changed_since(self, owner: str, since: Position, *, limit: int) -> int:
-        query = {"owner": owner, **_behind("changed_at", since, "$gt")}
+        query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
         with _reaching():
             return int(await self._images.count_documents(query, limit=limit))
 
@@ -221,15 +230,15 @@ class MongoCatalog:
             await self._database.command("ping")
 
     async def _find(
-        self, query: Document, *, sort: list[tuple[str, int]] | None = None, limit: int = 0
+        self, query: Document, *, sort: Keys | None = None, limit: int = 0, hint: str | None = None
     ) -> list[Image]:
         """Every readable record that is asked for; those that are not stand in nobody's place."""
         with _reaching():
-            found = await self._images.find(query, sort=sort, limit=limit).to_list(None)
+            found = await self._images.find(query, sort=sort, limit=limit, hint=hint).to_list(None)
             images = list(_readable(found))
             if not limit or len(images) == limit or len(found) < limit:
                 return images
-            cursor = self._images.find(query, sort=sort)
+            cursor = self._images.find(query, sort=sort, hint=hint)
             try:
                 images = []
                 async for document in cursor:
@@ -265,15 +274,6 @@ def _standing(move: Move, sources: Set[Status], at: datetime, fence: str | None)
     return query | {"$or": [{"lease": None}, {"lease.until": {"$lte": at}}]}
 
 
-def _behind(field: str, position: Position, comparison: str) -> Document:
-    return {
-        "$or": [
-            {field: {comparison: position.at}},
-            {field: position.at, "_id": {comparison: position.id}},
-        ]
-    }
-
-
 def _only_duplicates(error: BaseException | None) -> bool:
     if not isinstance(error, BulkWriteError):
         return False
@@ -286,10 +286,13 @@ def _only_duplicates(error: BaseException | None) -> bool:
 def _document(image: Image) -> Document:
     document = image.model_dump()
     document["_id"] = document.pop("id")
-    if image.metadata is not None:
-        # As text: what looks like one of the database's own types would come back as that.
-        document["metadata"] = json.dumps(image.metadata)
-    return document
+    return document | _described(image.metadata)
+
+
+def _described(metadata: dict[str, Any] | None) -> Document:
+    """Metadata as text: what looks like one of the database's own types would come back as that."""
+    text = None if metadata is None else json.dumps(metadata)
+    return {"metadata": text, "labels": labels_of(metadata)}
 
 
 def _image(document: Document | None) -> Image | None:

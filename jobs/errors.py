@@ -34,8 +34,11 @@ class ProblemCode(StrEnum):
     # A request that cannot be met.
     CONFLICT = "CONFLICT"
     CURSOR_TOO_OLD = "CURSOR_TOO_OLD"
+    FORBIDDEN = "FORBIDDEN"
     INVALID_INPUT = "INVALID_INPUT"
     NOT_FOUND = "NOT_FOUND"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
+    RATE_LIMITED = "RATE_LIMITED"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     UNAVAILABLE = "UNAVAILABLE"
 
@@ -96,3 +99,21 @@ class Unauthenticated(DarkroomError):
     """The caller did not say who is asking, or not so that we can believe it."""
 
     code = ProblemCode.UNAUTHENTICATED
+
+
+class Forbidden(DarkroomError):
+    """The caller is known, and has no role that allows it."""
+
+    code = ProblemCode.FORBIDDEN
+
+
+class LimitExceeded(DarkroomError):
+    """More was asked for than may be in so short a time.
+
+    `retry_after` is in how many seconds it may be asked for again; None if no waiting helps.
+    """
+
+    def __init__(self, code: ProblemCode, message: str, *, retry_after: int | None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after

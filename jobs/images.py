@@ -139,10 +139,9 @@ class Lease(_Value):
 class Image(_Value):
     """The record of one image; the only truth about it. Times are in UTC.
 
-    `version` rises by one with every move. `round` counts how often the image was queued for
-    developing, `queued_at` is when it last was; since then workers took it `takes` times, of which
-    `attempts` count. `due_at` is when the sweep should look at it; nothing for
-    an image at rest.
+    `version` rises by one with every move. `round` counts how often the image was queued for developing;
+    since it last was, workers took it `takes` times, of which `attempts` count. `due_at` is when the sweep
+    should look at it; nothing for an image at rest of which nothing is left to do.
     """
 
     id: str
@@ -170,7 +169,6 @@ class Image(_Value):
     problem: Problem | None = None
 
     round: int = 0
-    queued_at: datetime | None = None
     attempts: int = 0
     takes: int = 0
     lease: Lease | None = None
@@ -211,7 +209,7 @@ def implied_by(move: Move, at: datetime) -> dict[str, Any]:
         "finished_at": at if target.at_rest else None,
     }
     if move in (Move.ARRIVE, Move.REPROCESS):
-        fields |= {"attempts": 0, "takes": 0, "problem": None, "queued_at": at}
+        fields |= {"attempts": 0, "takes": 0, "problem": None}
     if move is Move.FINISH:
         fields["problem"] = None
     return fields
@@ -226,6 +224,9 @@ def counted_by(move: Move) -> dict[str, int]:
         counters |= {"attempts": 1, "takes": 1}
     return counters
 
+
+RETRY_WITHIN = timedelta(seconds=30)  # of a released lease: by then its job has come again, or the sweep asks
+TIMELINE_LENGTH = 50  # a record that is reprocessed for years must not outgrow its document
 
 # An upload may begin just before its target expires, and last: for so long after it, one is looked for.
 GRACE = timedelta(seconds=60)

@@ -8,18 +8,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from jobs.clock import Clock
 from jobs.images import Image, ImageChange, Move, Status
+from jobs.labels import labels_of
 from jobs.settings import Settings
-
-
-class ImageOrder(StrEnum):
-    """How a list of images is sorted."""
-
-    NEWEST_FIRST = "NEWEST_FIRST"
-    OLDEST_FIRST = "OLDEST_FIRST"
 
 
 class Position(NamedTuple):
@@ -27,6 +21,58 @@ class Position(NamedTuple):
 
     at: datetime
     id: str
+
+
+class ImageOrder(StrEnum):
+    """How a list of images is sorted: by a time, then by id. An image without that time is not in it."""
+
+    NEWEST_FIRST = "NEWEST_FIRST"
+    OLDEST_FIRST = "OLDEST_FIRST"
+    FINISHED_NEWEST_FIRST = "FINISHED_NEWEST_FIRST"
+    FINISHED_OLDEST_FIRST = "FINISHED_OLDEST_FIRST"
+
+    @property
+    def field(self) -> Literal["created_at", "finished_at"]:
+        """The time of an image that it goes by."""
+        return "finished_at" if self.name.startswith("FINISHED") else "created_at"
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether later times come first, and among equal ones greater ids."""
+        return self.name.endswith("NEWEST_FIRST")
+
+    def position(self, image: Image) -> Position | None:
+        """The place of an image in this order; None if it is not in it."""
+        at: datetime | None = getattr(image, self.field)
+        return None if at is None else Position(at, image.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFilter:
+    """Which images a list shows: those to which everything applies that is given.
+
+    `created_after` is the first moment that counts, `created_before` the first that does not. `label` is one
+    of `jobs.labels`.
+    """
+
+    statuses: Sequence[Status] | None = None
+    presets: Sequence[str] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    label: str | None = None
+
+    def matches(self, image: Image) -> bool:
+        """Whether the list shows `image`."""
+        return (
+            (self.statuses is None or image.status in self.statuses)
+            and (self.presets is None or image.preset in self.presets)
+            and (self.created_after is None or image.created_at >= self.created_after)
+            and (self.created_before is None or image.created_at < self.created_before)
+            and (self.label is None or self.label in labels_of(image.metadata))
+        )
+
+
+EVERY_IMAGE = ImageFilter()
 
 
 class Catalog(Protocol):
@@ -50,6 +96,7 @@ class Catalog(Protocol):
         values: Mapping[str, Any] | None = None,
         fence: str | None = None,
         owner: str | None = None,
+        version: int | None = None,
     ) -> Image | None:
         """Compare and set: make `move` if the record stands where the move may start.
 
@@ -59,6 +106,7 @@ class Catalog(Protocol):
             fence: the caller's fence, for a leased move; without it the move is only made if nobody's
                 lease runs at `at`. TAKE brings its own lease in `values`; REVEAL and FINISH need a fence.
             owner: if given, the record must be this owner's.
+            version: if given, the record must not have moved since it had this one.
 
         Returns:
             The record after the move; None if there is no such record or it does not stand there.
@@ -86,10 +134,10 @@ class Catalog(Protocol):
         *,
         first: int,
         after: Position | None = None,
-        statuses: Sequence[Status] | None = None,
+        matching: ImageFilter = EVERY_IMAGE,
         order: ImageOrder = ImageOrder.NEWEST_FIRST,
     ) -> list[Image]:
-        """`owner`'s images by creation, at most `first` of them, from behind `after`."""
+        """`owner`'s images that are in this order and match, at most `first` of them, from behind `after`."""
 
     async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
         """`owner`'s images that moved after `since`, in the order of their last move."""

@@ -3,7 +3,7 @@
 import structlog
 
 from jobs.errors import Conflict, NotFound, Unavailable
-from jobs.images import GRACE, Image, Move, Status
+from jobs.images import GRACE, MOVES, Image, Move, Status
 from jobs.ingest import REQUEUE_AFTER, enqueue
 from jobs.ports import Services
 from jobs.removal import remove_objects
@@ -36,10 +36,17 @@ async def reprocess(image_id: str, owner: str, services: Services) -> Image:
         raise Conflict("Its original was not kept.")
     now = services.clock()
     moved = await services.catalog.move(
-        image_id, Move.REPROCESS, at=now, values={"due_at": now + REQUEUE_AFTER}, owner=owner
+        image_id,
+        Move.REPROCESS,
+        at=now,
+        values={"due_at": now + REQUEUE_AFTER},
+        owner=owner,
+        version=image.version,  # since then, its original may have gone
     )
     if moved is None:
         image = await owned(image_id, owner, services)
+        if image.status in MOVES[Move.REPROCESS].sources:
+            return await reprocess(image_id, owner, services)
         raise Conflict(f"An image that is {image.status} cannot be developed anew.")
     await enqueue(moved, services)
     return moved

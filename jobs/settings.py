@@ -7,18 +7,28 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
+from jobs.access import OwnerKeys
 from jobs.errors import SettingsError
 from jobs.formats import EVERYDAY, SourceFormat
 from jobs.presets import DEFAULT_PRESET, Preset
 
 PREFIX = "DARKROOM_"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def usable_cores() -> int:
@@ -38,6 +48,42 @@ def _http_url(text: str) -> str:
 _SNS_TOPIC = r"^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$"
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+NO_LIMIT = "none"
+
+
+def _rates(text: str) -> str:
+    from limits import parse_many
+
+    try:
+        if text == NO_LIMIT or all(rate.amount > 0 for rate in parse_many(text)):
+            return text
+    except ValueError:
+        pass
+    raise ValueError(f"it is neither {NO_LIMIT} nor rates such as 600/minute")
+
+
+Rates = Annotated[str, AfterValidator(_rates)]
+
+
+_MIN_SECRET = 32  # bytes, as RFC 7518 asks for HS256
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < _MIN_SECRET:
+        raise ValueError(f"at least {_MIN_SECRET} bytes are needed")
+    return secret
+
+
+def _file_or_safe_url(text: str) -> str:
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    if not (parts.scheme == "https" and parts.hostname) and not (
+        parts.scheme == "http" and parts.hostname in LOOPBACK
+    ):
+        raise ValueError("a file or a URL that begins with https:// is needed")
+    return text
 
 
 class Settings(BaseSettings):
@@ -68,12 +114,33 @@ class Settings(BaseSettings):
     hook_token: SecretStr | None = None
     sns_topic_arn: Annotated[str | None, Field(pattern=_SNS_TOPIC)] = None
 
-    auth: Literal["none", "keys"] = "keys"
-    api_keys: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}  # owner -> SHA-256 of the key
+    auth: Literal["none", "keys", "jwt", "keys+jwt"] = "keys"
+    api_keys: dict[str, OwnerKeys] = {}
+    jwt_secret: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None  # for HS256
+    jwt_jwks: Annotated[str, AfterValidator(_file_or_safe_url)] | None = None  # for RS256 and ES256
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_owner_claim: str = "sub"
+    jwt_roles_claim: str = "roles"
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = ()
+    introspection: bool | None = None  # nothing: where nobody has to say who he is
+    playground: bool | None = None  # nothing: the same
+
+    max_query_depth: Annotated[int, Field(ge=1, le=100)] = 24  # an introspection has 18
+    max_query_aliases: Annotated[int, Field(ge=0, le=10_000)] = 30
+    max_query_directives: Annotated[int, Field(ge=0, le=10_000)] = 30
+    max_query_cost: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000  # values; 100 images have 8,000
+    max_query_tokens: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    max_socket_operations: Annotated[int, Field(ge=1, le=10_000)] = 20
+    max_sockets_per_owner: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # of one process
+    max_sockets_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
 
     max_upload_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = 50 * 2**20
     max_upload_files: Annotated[int, Field(ge=1, le=1_000)] = 100
+    rate_creations: Rates = "600/minute"  # uploads asked for by one owner
+    rate_queries: Rates = NO_LIMIT  # operations of one owner
+    rate_address: Rates = NO_LIMIT  # operations and uploads asked for from one address
+    quota_bytes_per_day: Annotated[int, Field(ge=1, le=2**53)] | None = None  # of one owner, as declared
     upload_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 900
     download_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3_600
     source_formats: Annotated[tuple[SourceFormat, ...], Field(min_length=1)] = EVERYDAY
@@ -98,6 +165,31 @@ class Settings(BaseSettings):
         if values.get("presets"):
             raise ValueError(f"{PREFIX}PRESETS and {PREFIX}PRESETS_FILE are both there; one can be")
         return values | {"presets": _read_presets(Path(path))}
+
+    @model_validator(mode="after")
+    def _with_one_kind_of_keys_for_tokens(self) -> Self:
+        if self.jwt_secret and self.jwt_jwks:
+            raise ValueError(f"{PREFIX}JWT_SECRET and {PREFIX}JWT_JWKS are both there; one can be")
+        return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_of_those_who_say_who_they_are(
+        cls, origins: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        if "*" in origins and info.data.get("auth") == "none":
+            raise ValueError("with AUTH=none, * would let every page on the web do as it likes")
+        return origins
+
+    @property
+    def shows_schema(self) -> bool:
+        """Whether clients may ask what there is to ask for, and are told what they may have meant."""
+        return self.auth == "none" if self.introspection is None else self.introspection
+
+    @property
+    def shows_playground(self) -> bool:
+        """Whether a browser gets GraphiQL."""
+        return self.auth == "none" if self.playground is None else self.playground
 
     @property
     def default_preset(self) -> str:

@@ -5,11 +5,12 @@ have SNS sign a message to a topic of his own, so the topic counts as much as th
 proves something only if it comes from the host of the topic's region.
 """
 
+import asyncio
 import base64
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +27,7 @@ Fetch = Callable[[str], Awaitable[bytes]]  # the body of a URL; Unavailable if t
 
 MAX_AGE = timedelta(hours=1)  # for as long, at most, does SNS go on delivering by HTTP
 
+_PAUSE = timedelta(seconds=5)  # between two questions for a certificate that is not known yet
 _HASHES = {"1": SHA1, "2": SHA256}  # by SignatureVersion
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _SIGNED = {
@@ -43,12 +45,17 @@ class Topic:
         self._origin = origin_of(arn)
         self._fetch = fetch
         self._certificates: dict[str, Certificate] = {}
+        self._fetching = asyncio.Lock()
+        self._fetched_at = datetime.min.replace(tzinfo=UTC)
 
-    async def admit(self, body: bytes, *, at: datetime) -> None:
+    async def admit(self, body: bytes, *, at: datetime) -> str | None:
         """Check the message; one that asks whether we want the subscription is answered with yes.
 
         Args:
             at: the time.
+
+        Returns:
+            What was published, for which alone the signature stands; None if it is about the subscription.
 
         Raises:
             Unauthenticated: it is no message of this topic, or not one of the last hour.
@@ -65,19 +72,24 @@ class Topic:
             rf"{re.escape(self._origin)}/SimpleNotificationService-[0-9A-Za-z]{{1,64}}\.pem", url
         ):
             raise Unauthenticated("The certificate of the SNS message is not from where SNS keeps them.")
-        verify(message, await self._certificate(url), at=at)
+        verify(message, await self._certificate(url, at), at=at)
         if message["Type"] == "SubscriptionConfirmation":
             await self._confirm(message["SubscribeURL"])
+        return message["Message"] if message["Type"] == "Notification" else None
 
-    async def _certificate(self, url: str) -> Certificate:
-        known = self._certificates.get(url)
-        if known is None:
-            try:
-                known = load_pem_x509_certificate(await self._fetch(url))
-            except ValueError as error:
-                raise Unavailable(f"SNS gave something else than its certificate: {error}") from error
-            self._certificates[url] = known
-        return known
+    async def _certificate(self, url: str, at: datetime) -> Certificate:
+        async with self._fetching:
+            known = self._certificates.get(url)
+            if known is None:
+                if at < self._fetched_at + _PAUSE:
+                    raise Unavailable("The certificate of another SNS message was just asked for.")
+                self._fetched_at = at  # anybody can name one that is not there
+                try:
+                    known = load_pem_x509_certificate(await self._fetch(url))
+                except ValueError as error:
+                    raise Unavailable(f"SNS gave something else than its certificate: {error}") from error
+                self._certificates[url] = known
+            return known
 
     async def _confirm(self, url: str) -> None:
         if not re.fullmatch(rf"{re.escape(self._origin)}/\?Action=ConfirmSubscription&[!-~]{{1,2000}}", url):

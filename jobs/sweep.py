@@ -81,6 +81,7 @@ async def _look(image: Image, services: Services) -> str:
         image.id,
         Move.EXPIRE,
         at=now,
+        version=image.version,  # its owner may have asked for more time meanwhile
         values={
             "due_at": image.expires_at + LATE,
             "problem": Problem(

@@ -7,8 +7,10 @@ woken by a message when a job comes and by a job's end when it was full; polling
 import asyncio
 import random
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -25,7 +27,7 @@ from jobs.bus import listen
 from jobs.errors import SettingsError, Unavailable
 from jobs.formats import SourceFormat
 from jobs.imaging.pool import DevelopingPool
-from jobs.lease import LEASE, RENEWED_EVERY
+from jobs.lease import LEASE
 from jobs.ports import Services
 from jobs.process import JOB, TryAgain, backoff, process
 from jobs.queue import DEVELOP, deserialize, open_redis, queue_name, serialize, wake_channel
@@ -37,7 +39,7 @@ from jobs.sweep import BATCH, sweep
 log = structlog.get_logger(__name__)
 
 _POLL = 0.5  # seconds; also how late a job that was put off may start
-_SWEEP_EVERY = 20.0  # seconds, by whichever worker comes first
+_SWEEP_EVERY = timedelta(seconds=20)  # by whichever worker comes first
 _CHILD_SECONDS = 18.0  # of wall time for one file: with fetching it, less than an attempt has
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
@@ -51,12 +53,14 @@ class Worker(ArqWorker):
         self._wake_up = asyncio.Event()
         self._stopped = False
         self._finishing: set[asyncio.Task[Any]] = set()
+        self._deferred: dict[str, float] = {}  # jobs to be tried again, and when, in seconds since the epoch
+        self._services = services
+        self._developer = developer
         self._url, self._channel = settings.redis_url, wake_channel(settings)
         super().__init__(
-            functions=[func(_develop, name=DEVELOP, timeout=JOB, max_tries=_TRIES)],
+            functions=[func(self._develop, name=DEVELOP, timeout=JOB, max_tries=_TRIES)],
             redis_pool=redis,
             queue_name=queue_name(settings),
-            ctx={"services": services, "developer": developer},
             max_jobs=settings.worker_concurrency + 1,  # one fetches what the next free child develops
             keep_result=0,
             poll_delay=_POLL,
@@ -115,14 +119,56 @@ class Worker(ArqWorker):
         await asyncio.sleep(0)  # one that was just called begins
         await asyncio.gather(*self._finishing, return_exceptions=True)
 
-    async def finish_job(self, *args: Any, **options: Any) -> None:
+    async def finish_job(self, *args: Any) -> None:
         """As arq does it, where no cancellation of the job reaches; noted, so that it can be waited for."""
         task = cast("asyncio.Task[Any]", asyncio.current_task())  # there is one wherever this is awaited
         self._finishing.add(task)
         try:
-            await super().finish_job(*args, **options)
+            job_id, finish, result, result_seconds, for_ever, _, mark = args
+            if (at := self._deferred.pop(job_id, None)) is not None:
+                # To a time, where arq adds to that of the job, which another worker may have put off too.
+                await self.pool.zadd(self.queue_name, {job_id: at * 1e3}, xx=True)
+            await super().finish_job(job_id, finish, result, result_seconds, for_ever, None, mark)
         finally:
             self._finishing.discard(task)
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """As arq does it, but for what runs here: its mark may be lost while Redis is silent."""
+        await super().start_jobs([job_id for job_id in job_ids if job_id.decode() not in self.tasks])
+
+    async def _develop(self, ctx: dict[str, Any], image_id: str) -> None:
+        job_id: str = ctx["job_id"]
+        try:
+            async with self._keeping(in_progress_key_prefix + job_id, LEASE):
+                await process(image_id, self._services, self._developer)
+        except TryAgain as again:
+            raise self._again(job_id, again.after) from again
+        except Unavailable as error:
+            # A service of ours is away: the more often it was, the longer we wait, each a little differently.
+            wait = backoff(ctx["job_try"]) * random.uniform(0.75, 1.25)  # noqa: S311 - not for secrets
+            log.warning("a job waits for a service", image=image_id, reason=error.message)
+            raise self._again(job_id, wait) from error
+
+    def _again(self, job_id: str, after: timedelta) -> Retry:
+        self._deferred[job_id] = time.time() + after.total_seconds()
+        return Retry(defer=after)
+
+    @asynccontextmanager
+    async def _keeping(self, key: str, lifetime: timedelta) -> AsyncIterator[None]:
+        """Let a key live for as long as the context lasts, and for some time of its life after it."""
+
+        async def keep() -> None:
+            while True:
+                await asyncio.sleep(lifetime.total_seconds() / 4)
+                with suppress(RedisError, OSError):
+                    await self.pool.set(key, b"1", px=lifetime)
+
+        keeping = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
 
     async def _listen(self) -> None:
         async with aclosing(listen(self._url, self._channel)) as messages:
@@ -134,45 +180,21 @@ class Worker(ArqWorker):
 
         Not as a job of arq's: it would wait behind the very backlog that it is there to watch.
         """
-        services = cast("Services", self.ctx["services"])
         while not self._stopped:
             try:
-                if await self.pool.set(self._sweep_lock, b"1", nx=True, px=int(_SWEEP_EVERY * 1e3)):
-                    while (await sweep(services)).total() == BATCH:
-                        pass  # there may be more
+                if await self.pool.set(self._sweep_lock, b"1", nx=True, px=_SWEEP_EVERY):
+                    async with self._keeping(self._sweep_lock, _SWEEP_EVERY):
+                        while (await sweep(self._services)).total() == BATCH:
+                            pass  # there may be more
             except (RedisError, OSError, Unavailable) as error:
                 log.warning("the sweep waits for a service", reason=repr(error))
             except Exception:
                 log.exception("the sweep failed")
-            await asyncio.sleep(_SWEEP_EVERY / 3)
+            await asyncio.sleep(_SWEEP_EVERY.total_seconds() / 3)
 
     def _release_sem_dec_counter_on_complete(self) -> None:
         super()._release_sem_dec_counter_on_complete()
         self._wake_up.set()
-
-
-async def _develop(ctx: dict[str, Any], image_id: str) -> None:
-    marking = asyncio.create_task(_keep_mark(ctx["redis"], in_progress_key_prefix + ctx["job_id"]))
-    try:
-        await process(image_id, cast("Services", ctx["services"]), cast("Developer", ctx["developer"]))
-    except TryAgain as again:
-        raise Retry(defer=again.after) from again
-    except Unavailable as error:
-        # A service of ours is away: the more often it was, the longer we wait, each a little differently.
-        wait = backoff(ctx["job_try"]) * random.uniform(0.75, 1.25)  # noqa: S311 - not for secrets
-        log.warning("a job waits for a service", image=image_id, reason=error.message)
-        raise Retry(defer=wait) from error
-    finally:
-        marking.cancel()
-        await asyncio.gather(marking, return_exceptions=True)
-
-
-async def _keep_mark(redis: ArqRedis, key: str) -> None:
-    """Let nobody else start a job, for as long as this goes on."""
-    while True:
-        await asyncio.sleep(RENEWED_EVERY.total_seconds())
-        with suppress(RedisError, OSError):  # then another starts it, and finds the image taken
-            await redis.pexpire(key, LEASE)
 
 
 @asynccontextmanager

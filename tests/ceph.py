@@ -7,8 +7,8 @@ What is said of Ceph here was seen of 16.2.15.
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -109,6 +109,19 @@ async def _make_topic(sns: Any, name: str, push_endpoint: str) -> str:
     return arn
 
 
+async def _outlives(service: Service, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether a daemon is there until work that needs it is done."""
+    death, working = asyncio.create_task(service.died()), asyncio.create_task(work)
+    await asyncio.wait({death, working}, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        death.cancel()
+        working.result()
+        return True
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return False
+
+
 def is_installed() -> bool:
     """Whether everything that a gateway needs is on this machine."""
     return all(map(which, _COMMANDS))
@@ -150,11 +163,16 @@ async def ceph_gateway(folder: Path) -> AsyncIterator[Ceph]:
     async with daemon("ceph-mon", "-i", "a", "-f"):
         await do("ceph", "osd", "new", osd, "0")
         await do("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
-        async with daemon("ceph-osd", "-i", "0", "-f"):
-            await do(
-                "radosgw-admin", "user", "create", "--uid", "darkroom", "--display-name", "Darkroom",
-                "--access-key", ceph.access_key, "--secret", ceph.secret_key,
-            )  # fmt: skip
+        async with AsyncExitStack() as stack:
+            user = ("--uid", "darkroom", "--display-name", "Darkroom")
+            keys = ("--access-key", ceph.access_key, "--secret", ceph.secret_key)
+            for _ in range(10):
+                # Now and then it speaks before it has learnt the cluster's id, is refused, and ends.
+                osd_daemon = await stack.enter_async_context(daemon("ceph-osd", "-i", "0", "-f"))
+                if await _outlives(osd_daemon, do("radosgw-admin", "user", "create", *user, *keys)):
+                    break
+            else:
+                raise await osd_daemon.died()
             async with daemon("radosgw", "-n", "client.rgw", "-f") as gateway:
                 async with httpx.AsyncClient(trust_env=False) as http:
 

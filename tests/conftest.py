@@ -2,17 +2,19 @@
 
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from pathlib import Path
 
 import pytest
 
-from jobs.bucket import prepare_bucket
+from jobs.bucket import make_bucket, prepare_bucket
 from jobs.embedded import Embedded, embedded_services
 from jobs.ports import Services
 from jobs.services import open_services
 from jobs.settings import Settings
 from tests.ceph import Ceph, ceph_gateway, is_installed
+from tests.system import System, running_system
 
 
 @pytest.fixture(scope="session")
@@ -33,19 +35,22 @@ async def ceph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ceph]:
         yield gateway
 
 
-class Store(NamedTuple):
-    """Settings for one of the stores, and what is known of it."""
-
-    settings: Settings
-    verifies_sha256: bool  # of what is uploaded; where it does not, the worker finds out
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The packages of npm that `tests/clients` names: clients, and audits of servers, by others."""
+    installed = Path(sys.prefix, "clients", "node_modules")
+    if not installed.exists():
+        if os.environ.get("CI"):
+            pytest.fail("npm is not installed: see .ci/run")
+        pytest.skip("npm is not installed; where it is, `make test` installs what tests/clients names")
+    return installed
 
 
 @pytest.fixture(params=["embedded", "ceph"])
-def each_store(request: pytest.FixtureRequest) -> Store:
-    """One store after the other; there is no bucket yet."""
-    if request.param == "embedded":
-        return Store(request.getfixturevalue("corner"), verifies_sha256=True)
-    return Store(request.getfixturevalue("ceph_corner"), verifies_sha256=False)
+def each_store(request: pytest.FixtureRequest) -> Settings:
+    """Settings for one store after the other; there is no bucket yet."""
+    corner: Settings = request.getfixturevalue("corner" if request.param == "embedded" else "ceph_corner")
+    return corner
 
 
 @pytest.fixture
@@ -75,6 +80,15 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
     """Everything that the use cases need, opened as the processes do."""
     async with open_services(settings) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+async def api(embedded: Embedded) -> AsyncIterator[System]:
+    """The API alone, for all tests of a module that ask no more of it than answers."""
+    settings = settings_for(embedded, f"test-{secrets.token_hex(6)}")
+    await make_bucket(settings)
+    async with running_system(settings, worker=False, events=False) as running:
+        yield running
 
 
 def settings_for(embedded: Embedded, corner: str, **more: object) -> Settings:

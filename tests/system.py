@@ -25,7 +25,7 @@ _PASSED_ON = {
     "mongo_url", "mongo_database", "redis_url", "namespace",
     "s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key",
     "events_queue_url", "hook_token", "auth", "sweep_seconds", "worker_concurrency", "develop_seconds",
-    "log_format",
+    "log_format", "rate_creations",
 }  # fmt: skip
 
 
@@ -70,10 +70,10 @@ async def running_system(
 
 
 @asynccontextmanager
-async def serving(services: Services) -> AsyncIterator[str]:
-    """The API over these services; yields its URL."""
+async def serving(services: Services, **arguments: float) -> AsyncIterator[str]:
+    """The API over these services, with these arguments for its server; yields its URL."""
     with listen_on("127.0.0.1", 0) as listener:
-        server = create_server(services)
+        server = create_server(services, **arguments)
         async with running_beside(
             server.serve(sockets=[listener]), lambda: server.handle_exit(signal.SIGTERM, None)
         ):

@@ -9,14 +9,13 @@ from jobs.bucket import make_bucket, prepare_bucket, with_statement
 from jobs.errors import Unavailable
 from jobs.sdk import open_client
 from jobs.settings import Settings
-from tests.conftest import Store
 
 OTHER_CORS = {"ID": "a-shop", "AllowedMethods": ["GET"], "AllowedOrigins": ["https://shop.example"]}
 
 
-async def test_rules_of_others_stay(each_store: Store) -> None:
+async def test_rules_of_others_stay(each_store: Settings) -> None:
     """Their CORS rule is there after it, and after doing it again; ours is once."""
-    settings = each_store.settings
+    settings = each_store
     async with open_client(settings, "s3", endpoint=settings.s3_endpoint, config=AioConfig()) as s3:
         await s3.create_bucket(Bucket=settings.s3_bucket)
         await s3.put_bucket_cors(Bucket=settings.s3_bucket, CORSConfiguration={"CORSRules": [OTHER_CORS]})
@@ -62,9 +61,9 @@ async def test_a_region_is_named_where_it_must_be(corner: Settings) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"s3_secret_key": "wrong"}, {"s3_access_key": "AKIAUNKNOWN"}])
-async def test_a_bucket_that_is_refused_is_named(each_store: Store, wrong: dict[str, str]) -> None:
+async def test_a_bucket_that_is_refused_is_named(each_store: Settings, wrong: dict[str, str]) -> None:
     """In one line, whatever the SDK raises."""
-    settings = Settings.model_validate(each_store.settings.model_dump() | wrong)
+    settings = Settings.model_validate(each_store.model_dump() | wrong)
     with pytest.raises(Unavailable, match=f"the bucket “{settings.s3_bucket}” cannot be made or used"):
         await make_bucket(settings)
 

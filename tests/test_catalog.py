@@ -1,4 +1,4 @@
-"""The contract of the catalog, held to both drivers."""
+"""The contract of the catalog, held to both drivers and to the one in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,17 +9,40 @@ import pytest
 
 from jobs.catalog import MongoCatalog, open_catalog
 from jobs.errors import SettingsError, Unavailable
-from jobs.images import IN_MOTION, MOVES, Lease, Move, Source, Status, new_image_id
-from jobs.ports import Catalog, ImageOrder, Position
+from jobs.images import (
+    IN_MOTION,
+    MOVES,
+    RETRY_WITHIN,
+    TIMELINE_LENGTH,
+    Lease,
+    Move,
+    Source,
+    Status,
+    StatusChange,
+    new_image_id,
+)
+from jobs.labels import label
+from jobs.ports import Catalog, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
+from tests.memory import MemoryCatalog
 from tests.records import NOON, a_lease, an_image
 
 LATER = NOON + timedelta(seconds=10)
 
 
-@pytest.fixture(params=["motor", "pymongo"])
+@pytest.fixture(params=["motor", "pymongo", "memory"])
 async def catalog(request: pytest.FixtureRequest, corner: Settings) -> AsyncIterator[Catalog]:
-    """An empty catalog, over each driver in turn."""
+    """An empty catalog, of each kind in turn."""
+    if request.param == "memory":
+        yield MemoryCatalog()
+        return
+    async with open_catalog(corner.model_copy(update={"mongo_driver": request.param})) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["motor", "pymongo"])
+async def mongo(request: pytest.FixtureRequest, corner: Settings) -> AsyncIterator[MongoCatalog]:
+    """One in a database, for what only a database shows."""
     async with open_catalog(corner.model_copy(update={"mongo_driver": request.param})) as opened:
         yield opened
 
@@ -145,6 +168,14 @@ async def test_only_its_owner_moves_an_image(catalog: Catalog) -> None:
     assert await catalog.move(image.id, Move.DELETE, at=LATER, owner="ada") is not None
 
 
+async def test_an_image_that_moved_meanwhile_can_be_let_alone(catalog: Catalog) -> None:
+    """By whoever says which version was looked at."""
+    image = an_image(status=Status.READY, version=3)
+    await catalog.add([image])
+    assert await catalog.move(image.id, Move.REPROCESS, at=LATER, version=2) is None
+    assert await catalog.move(image.id, Move.REPROCESS, at=LATER, version=3) is not None
+
+
 async def test_a_lease_is_renewed_by_its_holder_alone(catalog: Catalog) -> None:
     """Nobody else, and not when it is over."""
     lease = a_lease()
@@ -168,6 +199,32 @@ async def test_a_released_lease_can_be_taken_at_once(catalog: Catalog) -> None:
     assert not await catalog.release(image.id, fence="not-mine", at=NOON)
     assert await catalog.release(image.id, fence="mine", at=NOON)
     assert await catalog.move(image.id, Move.TAKE, at=NOON, values={"lease": a_lease("other")}) is not None
+
+
+@pytest.mark.parametrize(("counted", "attempts"), [(True, 2), (False, 1)])
+async def test_a_released_image_is_looked_at_if_nobody_takes_it(
+    catalog: Catalog, counted: bool, attempts: int
+) -> None:
+    """And what was no attempt is not counted as one."""
+    image = an_image(status=Status.PROCESSING, lease=a_lease("mine"), attempts=2, takes=3)
+    await catalog.add([image])
+    assert await catalog.release(image.id, fence="mine", at=NOON, counted=counted)
+    after = await catalog.get(image.id)
+    assert after is not None
+    assert (after.attempts, after.takes, after.version) == (attempts, 3, image.version)
+    assert (after.lease, after.due_at) == (a_lease("mine", ends=NOON), NOON + RETRY_WITHIN)
+
+
+async def test_a_timeline_has_an_end(catalog: Catalog) -> None:
+    """The latest changes are kept."""
+    changes = [
+        StatusChange(status=Status.READY, at=NOON + timedelta(seconds=n)) for n in range(TIMELINE_LENGTH)
+    ]
+    image = an_image(status=Status.READY, timeline=tuple(changes))
+    await catalog.add([image])
+    moved = await catalog.move(image.id, Move.REPROCESS, at=LATER)
+    assert moved is not None
+    assert moved.timeline == (*changes[1:], StatusChange(status=Status.UPLOADED, at=LATER))
 
 
 async def test_reprocessing_starts_a_new_round(catalog: Catalog) -> None:
@@ -212,15 +269,19 @@ async def test_an_image_at_rest_is_never_due(catalog: Catalog, move: Move) -> No
 
 @pytest.mark.parametrize("order", ImageOrder)
 async def test_pages_neither_skip_nor_repeat(catalog: Catalog, order: ImageOrder) -> None:
-    """Even where several images were created in the same millisecond."""
-    mine = [an_image(created_at=NOON + timedelta(milliseconds=n // 3)) for n in range(10)]
-    await catalog.add([*mine, an_image(owner="bob")])
+    """Even where several images have the same millisecond; those that lack the time are not there."""
+    times = [NOON + timedelta(milliseconds=n // 3) for n in range(10)]
+    mine = [an_image(created_at=at, finished_at=LATER - (at - NOON)) for at in times]
+    unfinished = an_image()
+    await catalog.add([*mine, unfinished, an_image(owner="bob", finished_at=NOON)])
+    places = {place: image for image in [*mine, unfinished] if (place := order.position(image))}
+    expected = [places[place] for place in sorted(places, reverse=order.newest_first)]
+    assert (unfinished in expected) == (order.field == "created_at")
     seen, after = [], None
     while page := await catalog.page("ada", first=3, after=after, order=order):
         seen += page
-        after = Position(page[-1].created_at, page[-1].id)
-    expected = sorted(mine, key=lambda image: (image.created_at, image.id))
-    assert seen == (expected if order is ImageOrder.OLDEST_FIRST else expected[::-1])
+        after = order.position(page[-1])
+    assert seen == expected
 
 
 async def test_everybodys_images_are_walked_by_id(catalog: Catalog) -> None:
@@ -234,12 +295,62 @@ async def test_everybodys_images_are_walked_by_id(catalog: Catalog) -> None:
     assert seen == sorted(images, key=lambda image: image.id)
 
 
-async def test_a_page_can_be_narrowed_to_states(catalog: Catalog) -> None:
-    """Only those asked for."""
-    ready, failed = an_image(status=Status.READY), an_image(status=Status.FAILED)
-    await catalog.add([ready, failed, an_image()])
-    found = await catalog.page("ada", first=10, statuses=[Status.READY, Status.FAILED])
-    assert {image.id for image in found} == {ready.id, failed.id}
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("matching", "found"),
+    [
+        (ImageFilter(), "abcd"),
+        (ImageFilter(statuses=[Status.READY, Status.FAILED]), "abc"),
+        (ImageFilter(statuses=[]), ""),
+        (ImageFilter(presets=["avatar", "of-yesterday"]), "bd"),
+        (ImageFilter(presets=[]), ""),
+        (ImageFilter(created_after=NOON + SECOND), "bcd"),
+        (ImageFilter(created_before=NOON + 2 * SECOND), "ab"),
+        (ImageFilter(created_after=NOON + SECOND, created_before=NOON + 2 * SECOND), "b"),
+        (ImageFilter(label=label("album")), "abc"),
+        (ImageFilter(label=label("album", "7")), "ab"),
+        (ImageFilter(label=label("album", "true")), ""),
+        (ImageFilter(label=label("place", "true")), "b"),
+        (ImageFilter(label=label("tags")), "c"),
+        (ImageFilter(label=label("tags", '["x"]')), ""),
+        (ImageFilter(label=label("x")), ""),
+        (ImageFilter(label=label("album", "7"), presets=["avatar"], statuses=[Status.FAILED]), "b"),
+    ],
+)
+async def test_a_page_shows_what_matches(catalog: Catalog, matching: ImageFilter, found: str) -> None:
+    """In every order, behind whatever cursor; and `matches` says the same."""
+    kinds: list[dict[str, Any]] = [
+        {"status": Status.READY, "metadata": {"album": 7}},
+        {"status": Status.FAILED, "metadata": {"album": "7", "place": True}, "preset": "avatar"},
+        {"status": Status.READY, "metadata": {"album": {"x": 7}, "tags": ["x"]}},
+        {"status": Status.EXPIRED, "preset": "avatar"},
+    ]
+    images = [
+        an_image(filename=name, created_at=NOON + n * SECOND, finished_at=NOON + n * SECOND, **kind)
+        for n, (name, kind) in enumerate(zip("abcd", kinds, strict=True))
+    ]
+    theirs = [image.model_copy(update={"id": new_image_id(), "owner": "bob"}) for image in images]
+    await catalog.add([*images, *theirs])
+    assert "".join(image.filename for image in images if matching.matches(image)) == found
+    for order in ImageOrder:
+        page = await catalog.page("ada", first=10, matching=matching, order=order)
+        assert "".join(image.filename for image in page) == (found[::-1] if order.newest_first else found)
+        for n, image in enumerate(page, start=1):
+            after = order.position(image)
+            rest = await catalog.page("ada", first=1, after=after, matching=matching, order=order)
+            assert rest == page[n : n + 1]
+
+
+async def test_metadata_that_were_forgotten_find_nothing(catalog: Catalog) -> None:
+    """A tombstone tells nothing of them."""
+    image = an_image(metadata={"name": "Ada"})
+    await catalog.add([image])
+    matching = ImageFilter(label=label("name", "Ada"))
+    assert await catalog.page("ada", first=1, matching=matching) == [image]
+    assert await catalog.move(image.id, Move.DELETE, at=LATER, values={"metadata": None}) is not None
+    assert await catalog.page("ada", first=1, matching=matching) == []
 
 
 async def test_changes_come_in_the_order_in_which_they_happened(catalog: Catalog) -> None:
@@ -264,16 +375,16 @@ async def test_versions_are_those_of_the_records_that_exist(catalog: Catalog) ->
 
 @pytest.mark.parametrize("change", [{"status": "FROM_THE_FUTURE"}, {"metadata": "{"}, {"metadata": 5}])
 async def test_a_record_that_cannot_be_read_does_not_hide_its_neighbours(
-    catalog: MongoCatalog, change: dict[str, Any]
+    mongo: MongoCatalog, change: dict[str, Any]
 ) -> None:
     """It may have been written by another version."""
     good, bad = an_image(due_at=NOON), an_image(due_at=NOON)
-    await catalog.add([good, bad])
-    await catalog._images.update_one({"_id": bad.id}, {"$set": change})  # noqa: SLF001
-    assert await catalog.due(at=NOON, limit=10) == [good]
-    assert await catalog.get_many([good.id, bad.id]) == {good.id: good}
-    assert await catalog.by_id(limit=2) == [good]
-    assert await catalog.known([good.id, bad.id, new_image_id(), "img_unknown"]) == {good.id, bad.id}
+    await mongo.add([good, bad])
+    await mongo._images.update_one({"_id": bad.id}, {"$set": change})  # noqa: SLF001
+    assert await mongo.due(at=NOON, limit=10) == [good]
+    assert await mongo.get_many([good.id, bad.id]) == {good.id: good}
+    assert await mongo.by_id(limit=2) == [good]
+    assert await mongo.known([good.id, bad.id, new_image_id(), "img_unknown"]) == {good.id, bad.id}
 
 
 async def test_it_answers(catalog: Catalog) -> None:
@@ -291,24 +402,24 @@ async def test_a_database_that_is_away_is_unavailable(driver: str, corner: Setti
             pass
 
 
-async def test_records_that_cannot_be_read_stand_in_nobodys_place(catalog: MongoCatalog) -> None:
+async def test_records_that_cannot_be_read_stand_in_nobodys_place(mongo: MongoCatalog) -> None:
     """Whoever asks for so many gets as many, where there are as many that can be read."""
     images = [an_image(due_at=NOON + timedelta(seconds=n), changed_at=NOON) for n in range(6)]
-    await catalog.add(images)
+    await mongo.add(images)
     broken = {"$set": {"status": "FROM_THE_FUTURE"}}
-    await catalog._images.update_many({"_id": {"$in": [image.id for image in images[:3]]}}, broken)  # noqa: SLF001
-    assert await catalog.due(at=LATER, limit=2) == images[3:5]
-    assert await catalog.due(at=LATER, limit=5) == images[3:]
-    assert len(await catalog.page("ada", first=3)) == 3
+    await mongo._images.update_many({"_id": {"$in": [image.id for image in images[:3]]}}, broken)  # noqa: SLF001
+    assert await mongo.due(at=LATER, limit=2) == images[3:5]
+    assert await mongo.due(at=LATER, limit=5) == images[3:]
+    assert len(await mongo.page("ada", first=3)) == 3
 
 
-async def test_the_sweep_finds_what_is_due_by_its_index(catalog: MongoCatalog) -> None:
+async def test_the_sweep_finds_what_is_due_by_its_index(mongo: MongoCatalog) -> None:
     """However many records are at rest, they are not read."""
-    await catalog.add([an_image() for _ in range(50)] + [an_image(due_at=NOON)])
-    await catalog._database.command("profile", 2)  # noqa: SLF001
-    assert len(await catalog.due(at=NOON, limit=10)) == 1
+    await mongo.add([an_image() for _ in range(50)] + [an_image(due_at=NOON)])
+    await mongo._database.command("profile", 2)  # noqa: SLF001
+    assert len(await mongo.due(at=NOON, limit=10)) == 1
     profiled = {"op": "query", "ns": {"$regex": "images$"}}
-    entry = await catalog._database["system.profile"].find_one(profiled)  # noqa: SLF001
+    entry = await mongo._database["system.profile"].find_one(profiled)  # noqa: SLF001
     assert "due" in entry["planSummary"]
     assert entry["docsExamined"] == 1
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter
 
+from jobs.access import Role
 from jobs.presets import Preset
 from jobs.settings import PREFIX, Settings
+from tests.test_access import fields_of_the_schema
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +21,18 @@ def test_the_readme_lists_every_setting_and_no_other() -> None:
     section = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
     listed = re.findall(r"^\| `([A-Z0-9_]+)` \|", section, re.MULTILINE)
     assert listed == [name.upper() for name in Settings.model_fields]
+
+
+def test_the_readme_says_of_each_field_who_may() -> None:
+    """Every one of them under its role, and no other."""
+    table = (ROOT / "README.md").read_text().split("| Role | May |")[1].split("\n\n")[0]
+    listed = {
+        role: set(re.findall(r"`(\w+)`", may)) - set(Role)
+        for role, may in re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)
+    }
+    assert listed == {
+        role: {field for field, roles in fields_of_the_schema().items() if roles == [role]} for role in Role
+    }
 
 
 def test_a_setting_is_marked_as_needed_exactly_if_it_is() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.app import create_app
+from api.limits import open_limiter
 from api.server import create_server
 from jobs.errors import Unavailable
 from jobs.images import Status
@@ -41,8 +42,9 @@ def calling(services: Services, fetch: Fetch = nowhere) -> httpx.AsyncClient:
     app = create_app(services, fetch)
 
     async def with_state(scope: Any, receive: Any, send: Any) -> None:
-        scope["state"] = {"services": services, "hub": None}
-        await app(scope, receive, send)
+        async with open_limiter(services.settings, services.clock) as limiter:
+            scope["state"] = {"services": services, "hub": None, "limiter": limiter}
+            await app(scope, receive, send)
 
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(with_state), base_url="http://127.0.0.1", headers=TOKEN

@@ -28,17 +28,23 @@ async def test_connections_are_frozen_when_no_more_of_them_come() -> None:
         looks += 1
         return counts[min(looks, len(counts)) - 1]
 
-    before = gc.get_freeze_count()
+    first: list[None] = []
     async with running_beside(freeze_settled(connections, look_every=0)):
         while looks < len(counts):
-            assert gc.get_freeze_count() == before
+            assert not is_frozen(first)
             await asyncio.sleep(0)
-        while (frozen := gc.get_freeze_count()) == before:
+        while not is_frozen(first):
             await asyncio.sleep(0)
-        alive = [[number] for number in range(1_000)]
+        second: list[None] = []
+        assert not is_frozen(second)
         counts += [450, 450]
-        while gc.get_freeze_count() < frozen + len(alive):
+        while not is_frozen(second):
             await asyncio.sleep(0)
+
+
+def is_frozen(item: object) -> bool:
+    """Whether the collector no longer sees it."""
+    return all(seen is not item for seen in gc.get_objects())
 
 
 def test_a_process_may_have_as_many_sockets_as_the_system_lets_it() -> None:

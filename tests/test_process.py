@@ -45,7 +45,6 @@ async def arrived(services: Services, body: bytes = PHOTO, **fields: object) -> 
         status=Status.UPLOADED,
         byte_size=len(body),
         round=1,
-        queued_at=services.clock(),
         timeline=timeline,
         **fields,
     )
@@ -221,11 +220,13 @@ async def test_a_service_that_is_away_costs_no_attempt(services: Services) -> No
 
 
 async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
-    """After hours, the image comes to rest and can be reprocessed."""
+    """Hours after its first try, the image comes to rest and can be reprocessed; before that it may wait."""
     image = await arrived(services)
     tomorrow = services.clock() + timedelta(days=1)
     later = replace(services, clock=lambda: tomorrow)
     away = Scripted(raising(Unavailable("Away.")))
+    with pytest.raises(Unavailable):
+        await process(image.id, services, away)
     assert await process(image.id, later, away) is Processed.FAILED
     problem = (await state(services, image)).problem
     assert problem is not None
@@ -242,9 +243,12 @@ async def test_a_second_attempt_need_not_wait_for_the_first_ones_lease(services:
 
 
 async def test_a_file_that_ends_its_worker_is_not_tried_for_ever(services: Services) -> None:
-    """Attempts that never came back count too."""
-    image = await arrived(services, attempts=services.settings.max_attempts)
+    """Attempts that never came back count too, though each may have had another cause."""
+    most = 4 * services.settings.max_attempts
+    image = await arrived(services, attempts=most)
     assert await process(image.id, services, Scripted()) is Processed.FAILED
+    image = await arrived(services, attempts=most - 1)
+    assert await process(image.id, services, Scripted()) is Processed.READY
 
 
 async def test_a_source_that_is_gone_fails_at_once(services: Services) -> None:
@@ -422,6 +426,17 @@ async def test_what_attempts_left_behind_goes_with_a_verdict_too(services: Servi
     assert await process(image.id, services, developer) is Processed.REJECTED
     await swept(services, image)
     assert await variants_in_store(services) == []
+
+
+async def test_what_attempts_left_behind_in_an_earlier_round_goes_too(services: Services) -> None:
+    """Though its owner asked for another before the sweep came by."""
+    image = await arrived(services, attempts=4 * services.settings.max_attempts, takes=1)
+    await services.storage.write(variant_key(image.id, "dead", "a.webp"), b"x", content_type="image/webp")
+    assert await process(image.id, services, Scripted()) is Processed.FAILED
+    await requests.reprocess(image.id, image.owner, services)
+    assert await process(image.id, services, Scripted()) is Processed.READY
+    after = await swept(services, image)
+    assert await variants_in_store(services) == [variant.key for variant in after.variants]
 
 
 async def test_waiting_in_vain_for_a_service_costs_no_attempt(services: Services) -> None:

@@ -10,7 +10,7 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType
 
 from api import enums
-from api.schema import MAX_KEPT_QUERY, CachedParser, CachedValidation, schema
+from api.schema import schema
 from jobs import errors, images, ports
 
 SDL = Path(__file__).parent.parent / "schema.graphql"
@@ -183,19 +183,3 @@ def test_everything_has_a_description() -> None:
 def test_enums_have_the_names_of_the_domain(seen: type[Enum], domain: type[Enum]) -> None:
     """No state or code exists on one side only."""
     assert {member.name for member in seen} == {member.name for member in domain}
-
-
-@pytest.mark.parametrize("excess", [0, 1])
-async def test_what_was_parsed_is_kept_unless_it_is_long(excess: int) -> None:
-    """So that nobody fills the memory with queries; both are answered."""
-    query = "{ __typename }".ljust(MAX_KEPT_QUERY + excess)
-    caches = (CachedParser().cached_parse_document, CachedValidation().cached_validate_document)
-    for cache in caches:
-        cache.cache_clear()  # type: ignore[attr-defined]
-    assert (await schema.execute(query)).data == {"__typename": "Query"}
-    sizes = [cache.cache_info().currsize for cache in caches]  # type: ignore[attr-defined]
-    assert sizes == [1 - excess, 1 - excess]
-    invalid = "{ nothing }".ljust(MAX_KEPT_QUERY + excess)
-    assert [error.message for error in (await schema.execute(invalid)).errors or ()] == [
-        "Cannot query field 'nothing' on type 'Query'."
-    ]

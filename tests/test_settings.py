@@ -15,6 +15,7 @@ COMPLETE = {
     "DARKROOM_S3_ACCESS_KEY": "key",
     "DARKROOM_S3_SECRET_KEY": "very-secret",
 }
+HASH = "0" * 64
 
 
 @pytest.fixture
@@ -48,6 +49,21 @@ def test_a_missing_setting_is_named(name: str, environment: pytest.MonkeyPatch) 
         ("SNS_TOPIC_ARN", "uploads"),
         ("SNS_TOPIC_ARN", "arn:aws:sns:evil.example/:111122223333:uploads"),
         ("API_KEYS", '{"shop": "not-a-hash"}'),
+        ("RATE_CREATIONS", "many"),
+        ("RATE_QUERIES", "0/second"),
+        ("RATE_ADDRESS", "10/second; 5"),
+        ("QUOTA_BYTES_PER_DAY", "0"),
+        ("API_KEYS", '{"shop": []}'),
+        ("API_KEYS", '{"shop": 7}'),
+        ("API_KEYS", f'{{"shop": ["{HASH}", "not-a-hash"]}}'),
+        ("API_KEYS", f'{{"shop": {{"hash": "{HASH}", "roles": ["owner"]}}}}'),
+        ("API_KEYS", f'{{"shop": {{"hash": "{HASH}", "roles": []}}}}'),
+        ("API_KEYS", f'{{"shop": {{"hash": "{HASH}", "role": ["read"]}}}}'),
+        ("AUTH", "nobody"),
+        ("JWT_SECRET", "x" * 31),
+        ("JWT_JWKS", "http://login.example/jwks.json"),
+        ("JWT_JWKS", "https://"),
+        ("JWT_JWKS", "file:///etc/jwks.json"),
         ("MONGO_DATABASE", "a b"),
         ("SWEEP_SECONDS", "inf"),
         ("S3_PUBLIC_ENDPOINT", "http://x:abc"),
@@ -61,8 +77,40 @@ def test_a_missing_setting_is_named(name: str, environment: pytest.MonkeyPatch) 
 def test_a_wrong_setting_is_named(name: str, value: str, environment: pytest.MonkeyPatch) -> None:
     """The line says which, and what is wrong with it."""
     environment.setenv(f"DARKROOM_{name}", value)
-    with pytest.raises(SettingsError, match=rf"^DARKROOM_{name}\S* is wrong: .+"):
+    with pytest.raises(SettingsError, match=rf"^DARKROOM_{name}\S* is wrong: [^;]+$"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_KEYS", f'{{"shop": "{HASH}", "blog": [{{"hash": "{HASH}", "roles": ["read", "admin"]}}]}}'),
+        ("JWT_SECRET", "é" * 16),
+        ("JWT_JWKS", "https://login.example/keys?policy=b2c"),
+        ("JWT_JWKS", "http://127.0.0.1:8080/jwks.json"),
+        ("JWT_JWKS", "http://[::1]/jwks.json"),
+        ("JWT_JWKS", "keys/jwks.json"),
+    ],
+)
+def test_what_callers_are_known_by_can_be_set(name: str, value: str, environment: pytest.MonkeyPatch) -> None:
+    """In each of its forms."""
+    environment.setenv(f"DARKROOM_{name}", value)
+    assert getattr(load_settings(), name.lower())
+
+
+def test_tokens_have_one_kind_of_keys(environment: pytest.MonkeyPatch) -> None:
+    """Or a token could choose how it is checked."""
+    environment.setenv("DARKROOM_JWT_SECRET", "x" * 32)
+    environment.setenv("DARKROOM_JWT_JWKS", "jwks.json")
+    with pytest.raises(SettingsError, match="DARKROOM_JWT_SECRET and DARKROOM_JWT_JWKS are both there"):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", ["none", "600/minute", "10 per second", "5/2 hours; 100/day"])
+def test_rates_are_written_as_the_library_does(value: str, environment: pytest.MonkeyPatch) -> None:
+    """One or several, or none at all."""
+    environment.setenv("DARKROOM_RATE_CREATIONS", value)
+    assert load_settings().rate_creations == value
 
 
 def test_settings_that_are_no_json_are_named(environment: pytest.MonkeyPatch) -> None:
@@ -75,6 +123,7 @@ def test_settings_that_are_no_json_are_named(environment: pytest.MonkeyPatch) ->
 def test_secrets_are_not_shown(environment: pytest.MonkeyPatch) -> None:
     """Settings can be logged."""
     environment.setenv("DARKROOM_HOOK_TOKEN", "very-secret-too")
+    environment.setenv("DARKROOM_JWT_SECRET", "very-secret" * 3)
     assert "very-secret" not in repr(load_settings())
 
 

@@ -242,13 +242,26 @@ async def test_a_certificate_that_cannot_have_signed_it_is_refused(
 async def test_without_the_certificate_the_message_has_to_come_again(topic: Topic, amazon: Amazon) -> None:
     """Amazon does not answer, or with something else; nothing of that is kept."""
     pem = amazon.pages.pop(CERTIFICATE_URL)
+    later = NOW + timedelta(seconds=5)
     with pytest.raises(Unavailable):
         await topic.admit(signed(notification()), at=NOW)
     amazon.pages[CERTIFICATE_URL] = b"<html>"
     with pytest.raises(Unavailable):
-        await topic.admit(signed(notification()), at=NOW)
+        await topic.admit(signed(notification()), at=later)
     amazon.pages[CERTIFICATE_URL] = pem
+    await topic.admit(signed(notification()), at=later + timedelta(seconds=5))
+
+
+async def test_strangers_cannot_have_certificates_fetched_without_end(topic: Topic, amazon: Amazon) -> None:
+    """One that nobody knows is asked for now and then; the one that is known is always there."""
     await topic.admit(signed(notification()), at=NOW)
+    later = NOW + timedelta(minutes=1)
+    for name in ("a", "b", "c"):
+        url = CERTIFICATE_URL.replace("0123abc", name)
+        with pytest.raises(Unavailable):
+            await topic.admit(signed(notification(SigningCertURL=url)), at=later)
+    await topic.admit(signed(notification()), at=later)
+    assert len(amazon.asked) == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"Records": []}'])

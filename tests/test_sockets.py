@@ -1,149 +1,147 @@
-"""Websockets whose clients stall, fall silent, or hear that the server ends."""
+"""Nobody takes all the websockets, or all the operations of one."""
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import hashlib
+import json
 from typing import Any
 
 import pytest
-import uvicorn
 import websockets
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.server import listen_on
-from api.sockets import BoundedSocket
-from tests.system import running_beside
+from api.sockets import Sockets, TooManySockets
+from jobs.settings import Settings
+from tests.records import an_image
+from tests.system import running_system
+from tests.test_api import connect
 
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+KEYS = {name: hashlib.sha256(f"{name}-key".encode()).hexdigest() for name in ("ada", "bob")}
+
+
+def test_an_address_has_so_many() -> None:
+    """Each that is closed makes room for another; other addresses have their own."""
+    sockets = Sockets(per_address=2, per_owner=9)
+    with sockets.opened("203.0.113.1"), sockets.opened("203.0.113.2"):
+        with sockets.opened("203.0.113.1"), pytest.raises(TooManySockets), sockets.opened("203.0.113.1"):
+            pass
+        with sockets.opened("203.0.113.1"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:203.0.113.1", "203.0.113.1", True),
+        ("203.0.113.1", "203.0.113.2", False),
+        ("a-name", "a-name", True),
+    ],
 )
-MESSAGE = "x" * 4_000
-ENOUGH = 2**20  # bytes that wait for no client, whatever the kernel keeps for both sides
+def test_who_counts_as_one_address(one: str, other: str, same: bool) -> None:
+    """Of IPv6 everybody has as many as he likes: his network counts."""
+    sockets = Sockets(per_address=1, per_owner=9)
+    with sockets.opened(one):
+        if same:
+            with pytest.raises(TooManySockets), sockets.opened(other):
+                pass
+        else:
+            with sockets.opened(other):
+                pass
 
 
-class Impatient(BoundedSocket):
-    """Waits for a moment only."""
-
-    stalled_seconds = 0.2
-
-
-class Patient(BoundedSocket):
-    """Waits for longer than a test lasts."""
-
-    stalled_seconds = 3_600.0
-
-
-class Talk:
-    """An application that sends `limit` bytes, or without end, and then waits for its client to leave."""
-
-    def __init__(self, limit: int | None = None) -> None:
-        self.sent = 0
-        self.ended = asyncio.Event()
-        self._limit = limit
-
-    async def __call__(self, socket: WebSocket) -> None:
-        """Talk, then listen."""
-        await socket.accept()
-        try:
-            while self._limit is None or self.sent < self._limit:
-                await socket.send_text(MESSAGE)
-                self.sent += len(MESSAGE)
-                await asyncio.sleep(0)
-            await socket.receive_text()
-        except WebSocketDisconnect:
-            self.ended.set()
-
-
-@asynccontextmanager
-async def serving(talk: Talk, protocol: type[BoundedSocket], **options: Any) -> AsyncIterator[int]:
-    """The port at which one talks."""
-    app = Starlette(routes=[WebSocketRoute("/", talk.__call__)])
-    config = uvicorn.Config(app, ws=protocol, lifespan="off", log_config=None, **options)
-    server = uvicorn.Server(config)
-
-    def stop() -> None:
-        server.should_exit = True
-
-    with listen_on("127.0.0.1", 0) as listener:
-        async with running_beside(server.serve(sockets=[listener]), stop):
-            while not server.started:
-                await asyncio.sleep(0)
-            yield listener.getsockname()[1]
-
-
-@asynccontextmanager
-async def deaf_client(port: int) -> AsyncIterator[socket.socket]:
-    """Somebody who asks for a websocket and reads nothing, not even the answer."""
-    loop = asyncio.get_running_loop()
-    with socket.socket() as client:
-        client.setblocking(False)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-        await loop.sock_connect(client, ("127.0.0.1", port))
-        await loop.sock_sendall(client, HANDSHAKE)
-        yield client
-
-
-async def read_all(client: socket.socket) -> None:
-    """Up to the end of what the server says."""
-    while await asyncio.get_running_loop().sock_recv(client, 65_536):
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "", None])
+def test_this_machine_is_not_counted(host: str | None) -> None:
+    """Nor is a client of whom the server knows no address."""
+    sockets = Sockets(per_address=1, per_owner=9)
+    with sockets.opened(host), sockets.opened(host):
         pass
 
 
-async def test_a_client_that_does_not_read_is_cut_off() -> None:
-    """What waits for it meanwhile is bounded; the kernel is rid of it, too, and the client is told."""
-    talk = Talk()
-    async with serving(talk, Impatient) as port, deaf_client(port) as client:
-        await talk.ended.wait()
-        assert talk.sent < ENOUGH
-        with pytest.raises(ConnectionResetError):
-            await read_all(client)
+def test_an_owner_has_so_many() -> None:
+    """From whatever address; a websocket that changes hands counts once."""
+    sockets = Sockets(per_address=9, per_owner=1)
+    with sockets.opened("203.0.113.1") as one:
+        one.belongs_to("ada")
+        one.belongs_to("ada")
+        with sockets.opened("203.0.113.2") as other:
+            with pytest.raises(TooManySockets):
+                other.belongs_to("ada")
+            other.belongs_to("bob")
+            one.belongs_to("eve")
+            other.belongs_to("ada")
+    with sockets.opened("203.0.113.3") as later:
+        later.belongs_to("ada")
 
 
-async def test_a_client_that_reads_on_in_time_is_kept() -> None:
-    """However often it lets the server wait for a moment."""
-    talk = Talk(limit=2_000 * len(MESSAGE))
-    async with serving(talk, BoundedSocket) as port:
-        async with websockets.connect(f"ws://127.0.0.1:{port}", proxy=None, max_queue=1) as client:
-            for _ in range(2_000):
-                assert await client.recv() == MESSAGE
-        await talk.ended.wait()
+async def test_too_many_of_an_address_are_refused_before_they_are_open(settings: Settings) -> None:
+    """With the status that says so."""
+    few = settings.model_copy(update={"max_sockets_per_address": 2})
+    proxied: dict[str, Any] = {"additional_headers": {"X-Forwarded-For": "203.0.113.9"}}
+    async with running_system(few, worker=False, events=False) as system:
+        async with connect(system, **proxied), connect(system, **proxied), connect(system):
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                await connect(system, **proxied)
+        assert refused.value.response.status_code == 429
 
 
-async def test_a_silent_client_is_found_by_pings() -> None:
-    """It neither reads nor answers, and nothing is written to it that would have to wait."""
-    talk = Talk(limit=0)
-    pings = {"ws_ping_interval": 0.05, "ws_ping_timeout": 0.05}
-    async with serving(talk, Patient, **pings) as port, deaf_client(port):
-        await talk.ended.wait()
+async def test_too_many_of_an_owner_are_closed(settings: Settings) -> None:
+    """As soon as it is known whose they are; others are let in, and so is the owner when there is room."""
+    few = settings.model_copy(update={"auth": "keys", "api_keys": KEYS, "max_sockets_per_owner": 1})
+    async with (
+        running_system(few, worker=False, events=False) as system,
+        connect(system) as first,
+        connect(system) as second,
+        connect(system) as of_bob,
+    ):
+        assert await init(first, "ada-key") == "connection_ack"
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await init(second, "ada-key")
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4429
+        assert await init(of_bob, "bob-key") == "connection_ack"
+        await first.close()
+        async with connect(system) as third:
+            assert await init(third, "ada-key") == "connection_ack"
 
 
-async def test_a_silent_client_is_found_by_pings_behind_what_waits() -> None:
-    """The ping itself waits behind what the client does not read."""
-    talk = Talk()
-    pings = {"ws_ping_interval": 0.5, "ws_ping_timeout": 0.5}
-    async with serving(talk, Patient, **pings) as port, deaf_client(port):
-        await talk.ended.wait()
-        assert talk.sent < ENOUGH
+async def test_a_socket_has_so_many_operations(settings: Settings) -> None:
+    """One more is an error of its own; when one is over there is room again."""
+    few = settings.model_copy(update={"max_socket_operations": 2})
+    async with running_system(few, worker=False, events=False) as system, connect(system) as socket:
+        image = an_image(owner="local")
+        await system.services.catalog.add([image])
+        await socket.send('{"type": "connection_init"}')
+        await socket.recv()
+        for number in ("1", "2"):
+            await follow(socket, number, image.id)
+            assert await told(socket) == ("next", number)
+        await follow(socket, "3", image.id)
+        assert await told(socket) == ("error", "3")
+        await socket.send('{"type": "complete", "id": "1"}')
+        await follow(socket, "4", image.id)
+        assert await told(socket) == ("next", "4")
 
 
-async def test_a_server_that_ends_says_goodbye() -> None:
-    """With the word for going away, to which browsers and clients come again."""
-    talk = Talk(limit=0)
-    async with serving(talk, BoundedSocket) as port:
-        client = await websockets.connect(f"ws://127.0.0.1:{port}", proxy=None)
-    await talk.ended.wait()
-    await client.wait_closed()
-    assert client.close_code == 1001
+def test_a_socket_has_twenty_operations_by_default() -> None:
+    """As many as a page has any use for."""
+    assert Settings.model_fields["max_socket_operations"].default == 20
 
 
-async def test_a_server_that_ends_does_not_wait_for_the_deaf() -> None:
-    """Their goodbye waits behind what they do not read."""
-    talk = Talk()
-    async with serving(talk, Patient) as port, deaf_client(port):
-        while talk.sent < 64 * 1024:
-            await asyncio.sleep(0)
-    assert talk.ended.is_set()
+async def init(socket: Any, key: str) -> str:
+    """What is said to a client that says who it is."""
+    payload = {"authorization": f"Bearer {key}"}
+    await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+    said: str = json.loads(await socket.recv())["type"]
+    return said
+
+
+async def follow(socket: Any, number: str, image_id: str) -> None:
+    """Start an operation that does not end."""
+    query = "subscription ($id: ID!) { imageUpdates(ids: [$id]) { id } }"
+    payload = {"query": query, "variables": {"id": image_id}}
+    await socket.send(json.dumps({"type": "subscribe", "id": number, "payload": payload}))
+
+
+async def told(socket: Any) -> tuple[str, str]:
+    """The next message: its type, and the operation that it is of."""
+    message = json.loads(await socket.recv())
+    return message["type"], message["id"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs import requests
 from jobs.errors import ProblemCode, Unavailable
-from jobs.images import GRACE, LATE, Status, variant_key
+from jobs.images import GRACE, LATE, Move, Status, variant_key
 from jobs.ports import Services
 from jobs.sweep import sweep
 from tests.records import NOON, a_lease, an_image
@@ -53,6 +53,26 @@ async def test_a_target_that_nobody_used_expires(services: Services) -> None:
     assert after.status is Status.EXPIRED
     assert after.problem is not None
     assert after.problem.code is ProblemCode.UPLOAD_EXPIRED
+
+
+async def test_a_target_that_was_renewed_meanwhile_does_not_expire(services: Services) -> None:
+    """Its owner asked again while the sweep was looking for the upload."""
+    image = an_image(due_at=NOON)
+    await services.catalog.add([image])
+    late = image.expires_at + GRACE
+
+    class Slow:
+        """A store that takes so long that the client repeats its request."""
+
+        async def head(self, key: str) -> object:
+            """Find nothing."""
+            values = {"expires_at": late + timedelta(minutes=15)}
+            assert await services.catalog.move(image.id, Move.RETARGET, at=late, values=values)
+            return await services.storage.head(key)
+
+    slow: Any = Slow()
+    assert await sweep(replace(at(services, late), storage=slow)) == Counter(moved=1)
+    assert (await state(services, image)).status is Status.PENDING
 
 
 async def test_a_lost_job_is_made_again(services: Services) -> None:

@@ -326,6 +326,35 @@ async def test_a_server_that_takes_few_files_at_once_gets_them_one_after_the_oth
     }
 
 
+async def test_a_server_that_takes_only_so_many_in_a_while_gets_them_all(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Files and operations are held back for as long as it says."""
+    for number in range(5):
+        (tmp_path / f"{number}.jpg").write_bytes(samples.source(width=10 + number))
+    limits = {"rate_creations": "2/second", "rate_queries": "3/second"}
+    async with running_system(settings.model_copy(update=limits)) as system:
+        ended = await upload(tmp_path, url=system.url)
+    assert ended.status == 0
+    assert {name: line["status"] for name, line in ended.last.items()} == {
+        f"{number}.jpg": "READY" for number in range(5)
+    }
+    assert all(re.fullmatch(r"the server takes more files in \d s", line) for line in ended.err.splitlines())
+    assert ended.err
+
+
+async def test_who_would_have_to_wait_for_long_is_told_so(settings: Settings, tmp_path: Path) -> None:
+    """The files that were taken are uploaded; of the others it says why not."""
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(samples.source(width=10 + number))
+    async with running_system(settings.model_copy(update={"rate_creations": "2/day"})) as system:
+        ended = await upload(tmp_path, url=system.url)
+    assert (ended.status, ended.err) == (1, "")
+    assert [line["status"] for line in ended.last.values()].count("READY") == 2
+    (problem,) = (line["problem"] for line in ended.last.values() if line["problem"])
+    assert problem["code"] == "RATE_LIMITED"
+
+
 async def test_ctrl_c_ends_the_waiting(settings: Settings, photo: Path) -> None:
     """At once, without a word, and with the status that shells know."""
     async with running_system(settings, worker=False) as system:
@@ -388,7 +417,7 @@ async def test_without_waiting_a_line_tells_the_id(system: System, photo: Path) 
     )
     out, _ = await process.communicate()
     assert process.returncode == 0
-    assert re.search(r"photo\.jpg: uploaded as img_[0-9a-f]{32}", out.decode())
+    assert re.search(r"photo\.jpg: (uploaded|processing|ready) as img_[0-9a-f]{32}", out.decode())
 
 
 @pytest.mark.parametrize("url", ["{s3}", "{s3}/_ministack/health"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from jobs.errors import SettingsError, Unavailable
 from jobs.images import Image, Status
 from jobs.ingest import ingest
 from jobs.ports import Services
-from jobs.queue import DEVELOP, RedisQueue, deserialize, job_id, open_redis, serialize
+from jobs.queue import DEVELOP, RedisQueue, deserialize, job_id, open_redis, queue_name, serialize
 from jobs.settings import Settings
 from jobs.worker import Worker, open_worker
 from tests.imaging import samples
@@ -88,6 +89,50 @@ async def test_a_job_is_done_and_forgotten(services: Services) -> None:
         await drained(services)
     async with open_redis(services.settings) as redis:
         assert [key async for key in redis.scan_iter(f"*{job_id(image)}*")] == []
+
+
+async def test_a_job_that_waited_for_long_is_not_put_off_for_as_long(services: Services) -> None:
+    """Though another worker, which took it for lost, had put it off as well."""
+    image, name = waiting(), queue_name(services.settings)
+    async with open_redis(services.settings) as redis:
+
+        class Overlapped(Called):
+            """A catalog that is away while another worker puts the job off."""
+
+            async def move(self, image_id: str, *_: object, **__: object) -> None:
+                """Let it be due from now on, where it had been due for hours."""
+                if self._failures:
+                    await redis.zadd(name, {job_id(image): time.time() * 1e3})
+                await super().move(image_id)
+
+        await services.queue.enqueue(image)
+        await redis.zadd(name, {job_id(image): (time.time() - 10_800) * 1e3})
+        async with working(services, Overlapped(failures=1)):
+            await drained(services)
+
+
+async def test_a_job_whose_mark_is_lost_is_not_started_twice_by_its_worker(services: Services) -> None:
+    """It knows what it does."""
+    gone_on = asyncio.Event()
+
+    class Slow(Called):
+        """A catalog that answers when it is told to."""
+
+        async def move(self, image_id: str, *_: object, **__: object) -> None:
+            """Note the call, and wait."""
+            await super().move(image_id)
+            await gone_on.wait()
+
+    catalog, image, other = Slow(), waiting(), waiting()
+    async with working(services, catalog), open_redis(services.settings) as redis:
+        await services.queue.enqueue(image)
+        assert await catalog.asked.get() == image.id
+        await redis.delete(f"arq:in-progress:{job_id(image)}")
+        await services.queue.enqueue(other)  # which has the worker look for more to do
+        assert await catalog.asked.get() == other.id
+        gone_on.set()
+        await drained(services)
+    assert catalog.asked.empty()
 
 
 async def test_asking_twice_makes_one_job(services: Services) -> None:

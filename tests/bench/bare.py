@@ -14,8 +14,8 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
+from api.bounded_socket import BoundedSocket
 from api.interpreter import allow_many_sockets, relax_collector
-from api.sockets import BoundedSocket
 from jobs.bus import listen
 
 PROTOCOL = "graphql-transport-ws"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import aioboto3
 import strawberry
 from aiobotocore.config import AioConfig
+from limits.aio.storage import RedisStorage
 from rich.console import Console
 from rich.table import Table
 from strawberry.schema.config import StrawberryConfig
@@ -20,6 +21,7 @@ from strawberry.schema.config import StrawberryConfig
 from api.auth import Caller
 from api.context import Context
 from api.interpreter import relax_collector
+from api.limits import Limiter
 from api.schema import Mutation, Query, Subscription, schema
 from api.types import SCALARS
 from api.types import Image as ImageType
@@ -67,6 +69,7 @@ async def main() -> None:
             "s3_secret_key": "secret",
             "s3_endpoint": "http://store.example:9000",
             "auth": "none",
+            "rate_creations": "none",
         }
     )
     stock = strawberry.Schema(
@@ -108,10 +111,13 @@ async def _rate(way: _Way, settings: Settings) -> float:
     services = Services(
         settings=settings, catalog=catalog, storage=way.storage, queue=_NOBODY, bus=_NOBODY, clock=now
     )
+    limiter = Limiter(
+        settings, RedisStorage("async+redis://store.example:6379", implementation="redispy"), now
+    )
     variables: dict[str, Any] = {"input": {"files": [_FILE] * FILES}}
     done, began = 0, time.process_time()
     while (spent := time.process_time() - began) < SECONDS:
-        context = Context(services, _NOBODY, Caller("ada"))
+        context = Context(services, _NOBODY, Caller("ada"), limiter=limiter)
         result = await way.served.execute(_QUERY, variable_values=variables, context_value=context)
         if result.errors or result.data is None:
             raise RuntimeError(f"no targets: {result.errors}")

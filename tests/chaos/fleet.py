@@ -158,6 +158,15 @@ class Fleet:
         """How often workers have logged that."""
         return sum(path.read_text().count(words) for path in self._folder.glob("worker-*.log"))
 
+    def warned_of(self, image_id: str) -> list[str]:
+        """What workers have logged of an image that is not what usually happens."""
+        return [
+            line
+            for path in self._folder.glob("worker-*.log")
+            for line in path.read_text().splitlines()
+            if image_id in line and '"level": "info"' not in line
+        ]
+
     async def _start(self, name: str, *arguments: str, failpoint: Failpoint | None = None) -> Service:
         self._started += 1
         environment = environment_for(self.settings) | ({VARIABLE: str(failpoint)} if failpoint else {})
@@ -179,7 +188,9 @@ async def a_fleet(
 ) -> AsyncIterator[Fleet]:
     """API, consumer and as many workers, each with one child, in a corner of their own of the services."""
     folder.mkdir(parents=True)
-    chosen = {"sweep_seconds": 5, "worker_concurrency": 1, "log_format": "json", **more}
+    chosen = {
+        "sweep_seconds": 5, "worker_concurrency": 1, "log_format": "json", "rate_creations": "none", **more,
+    }  # fmt: skip
     settings = settings_for(backing.embedded, f"chaos-{folder.name}", **chosen)
     queue_url = await prepare_bucket(settings, events_queue=settings.namespace)
     settings = settings.model_copy(update={"events_queue_url": queue_url})

@@ -95,6 +95,7 @@ async def wild_events(backing: Backing, folder: Path, scale: Scale) -> Outcome:
             await services.catalog.add([image])
             await services.storage.write(image.source_key, body, content_type="image/jpeg")
             load.accepted.add(image.id)
+            load.sent[image.id] = body
             if number % 5:  # of the others, nobody tells any more
                 told.append(event)
         events = told * 10

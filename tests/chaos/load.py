@@ -29,6 +29,7 @@ class Load:
 
     def __init__(self, fleet: Fleet, journal: Journal, seed: int) -> None:
         self.accepted: set[str] = set()
+        self.sent: dict[str, bytes] = {}  # what was uploaded, by image
         self.rng = random.Random(seed)  # noqa: S311 - not for secrets
         self._fleet = fleet
         self._journal = journal
@@ -64,6 +65,7 @@ class Load:
             assert answer.status_code in (200, 412), answer.text
             image_id: str = target["image"]["id"]
             self.accepted.add(image_id)
+            self.sent[image_id] = body
             return image_id
 
     async def _target(self, body: bytes, content_type: str, key: str) -> dict[str, Any]:
@@ -76,4 +78,5 @@ class Load:
         if "errors" in payload:
             raise LookupError(payload["errors"])
         target: dict[str, Any] = payload["data"]["createUploads"]["results"][0]
+        assert "url" in target, target
         return target

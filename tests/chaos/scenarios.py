@@ -67,7 +67,7 @@ async def judged(fleet: Fleet, journal: Journal, load: Load, **figures: object) 
     """The verdict on a scenario that is over; unless it says otherwise, every upload must be READY."""
     outcome = Outcome(len(load.accepted), {name: str(figure) for name, figure in figures.items()})
     outcome.wrong += judge_journal(journal, load.accepted)
-    outcome.wrong += await judge_objects(fleet.services, load.accepted)
+    outcome.wrong += await judge_objects(fleet.services, load.accepted, load.sent)
     return outcome
 
 
@@ -105,13 +105,22 @@ async def killed_workers(backing: Backing, folder: Path, scale: Scale) -> Outcom
             journal,
             load,
             killed=scale.kills,
-            **{"taken again": len(late), "at most after the lease": _seconds(max(late, default=timedelta()))},
+            **{
+                "taken again": len(late),
+                "at most after the lease": _seconds(max(late, default=timedelta())),
+                "later than 5 s": sum(each > _SOON for each in late),
+            },
         )
         outcome.wrong += not_ready(journal, load)
-        outcome.wrong += [f"taken again {_seconds(each)} after its lease" for each in late if each > _SOON]
+        if scale is FULL and not late:
+            outcome.wrong.append("no kill met an attempt")
+        outcome.wrong += [
+            f"taken again {_seconds(each)} after its lease" for each in late if each > _SOON + LEASE
+        ]
         return outcome
 
 
+# A worker may be killed just when it has found the job of another that was: that costs one more lease.
 _SOON = timedelta(seconds=5)
 
 
@@ -121,7 +130,11 @@ def _seconds(time: timedelta) -> str:
 
 async def killed_at_each_step(backing: Backing, folder: Path, scale: Scale) -> Outcome:
     """The consumer or a worker dies between any two steps."""
-    async with a_fleet(backing, folder, workers=1) as fleet, a_journal(fleet.settings) as journal:
+    # The sweep must not come before the consumer that is going to die.
+    async with (
+        a_fleet(backing, folder, workers=1, sweep_seconds=30) as fleet,
+        a_journal(fleet.settings) as journal,
+    ):
         load = Load(fleet, journal, SEED)
         (worker,) = fleet.workers
         (consumer,) = fleet.consumers
@@ -133,7 +146,8 @@ async def killed_at_each_step(backing: Backing, folder: Path, scale: Scale) -> O
             else:
                 await fleet.stop(worker)
                 doomed = await fleet.start_worker(step)
-            await load.send(scale.per_step, window=1_000)
+            # Large enough for each step to be seen.
+            await load.send(scale.per_step, body=lambda: picture(load.rng, 1_600, 1_200), window=1_000)
             async with asyncio.timeout(60):
                 code = await doomed.process.wait()
             assert code == -signal.SIGKILL, (step, code)
@@ -164,6 +178,7 @@ async def broker_restarts(backing: Backing, folder: Path, scale: Scale) -> Outco
         await load.send(scale.uploads // 5, window=1_000)
         await fleet.forget_jobs()
         waiting = len(load.accepted) - journal.resting
+        assert waiting, "there was nothing to forget"
         since = asyncio.get_running_loop().time()
         await settled(journal, load, within=120)
         took = asyncio.get_running_loop().time() - since
@@ -228,6 +243,10 @@ async def a_stopped_worker(backing: Backing, folder: Path, scale: Scale) -> Outc
             while not (refused := fleet.logged("a late result was refused")):
                 await asyncio.sleep(0.05)
         late = taken_again(journal)
+        (record,) = (await fleet.services.catalog.get_many([image_id])).values()
+        left = {listed.key async for listed in fleet.services.storage.listing("variants/")} - {
+            variant.key for variant in record.variants
+        }
         outcome = await judged(
             fleet,
             journal,
@@ -236,6 +255,7 @@ async def a_stopped_worker(backing: Backing, folder: Path, scale: Scale) -> Outc
             refused=refused,
             **{"taken again after": ", ".join(map(_seconds, late))},
         )
+        outcome.wrong += [f"{key} was left behind" for key in left]
         outcome.wrong += not_ready(journal, load)
         return outcome
 
@@ -268,7 +288,9 @@ async def poison(backing: Backing, folder: Path, scale: Scale) -> Outcome:
             fleet, journal, load, bad=scale.bad, codes=codes, **{"workers lost": len(lost)}
         )
         outcome.wrong += [
-            f"{image_id}: no code" for image_id, record in records.items() if not record.problem
+            f"{image_id}: {record.status}"
+            for image_id, record in records.items()
+            if record.status is not Status.REJECTED or not record.problem
         ]
         outcome.wrong += [
             complaint for complaint in not_ready(journal, load) if complaint.split(":")[0] not in poisoned
@@ -293,7 +315,9 @@ async def rolling_restart(backing: Backing, folder: Path, scale: Scale) -> Outco
         records = await fleet.services.catalog.get_many(load.accepted)
         again = [record.id for record in records.values() if (record.attempts, record.takes) != (1, 1)]
         outcome = await judged(fleet, journal, load, **{"taken twice": len(again)})
-        outcome.wrong += not_ready(journal, load) + [f"{image_id}: taken twice" for image_id in again]
+        outcome.wrong += not_ready(journal, load) + [
+            f"{image_id}: taken twice: {fleet.warned_of(image_id)}" for image_id in again
+        ]
         return outcome
 
 

@@ -1,0 +1,172 @@
+"""From the text of a query to a document that is valid and not too costly, before anything is executed."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NameNode,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    parse,
+    validate,
+)
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+from strawberry.types import ExecutionContext
+
+from api.context import Context
+from api.cost import Limits, QueryTooCostly, Size, measure, sizes_of
+from api.paging import MAX_PAGE
+from api.uploads import BYTES_OF_A_FILE
+from jobs.settings import Settings
+
+_PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
+_COST_OF_A_FILE = 150  # of `createUploads`, at most: all that can be asked of an upload target is 103
+_MAX_ERRORS = 5  # each may repeat a long argument as a whole
+_MIN_VALUES = 10_000  # of variables, whatever the settings
+_MAX_KEYS = 1_000  # of one object; metadata of 4,096 bytes have fewer
+_BYTES_OF_A_VALUE = 4  # of a file's metadata, at least on average
+_ABORTED = "Parsing aborted."  # how the parser ends what it says of its limits
+# A document takes up to 300 bytes of memory for each character.
+REMEMBERED = 64  # queries
+REMEMBERED_CHARACTERS = 2_048  # of each; the queries of a page have some hundred, an introspection 1,700
+
+
+class Parsed:
+    """A document as something that is hashed by its identity: by its content takes 50 µs."""
+
+    def __init__(self, query: str, max_tokens: int) -> None:
+        """Parse; raises what the parser raises."""
+        self.document = parse(query, max_tokens=max_tokens)
+
+    def validate(
+        self, schema: GraphQLSchema, rules: tuple[type[ASTValidationRule], ...]
+    ) -> list[GraphQLError]:
+        """What is wrong with it."""
+        return validate(schema, self.document, rules, _MAX_ERRORS)
+
+    def measure(self, schema: GraphQLSchema, sizes: tuple[tuple[str, Size], ...], limits: Limits) -> None:
+        """See whether it is too costly.
+
+        Raises:
+            QueryTooCostly: it is.
+        """
+        measure(self.document, schema, dict(sizes), limits)
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)
+_parse = _remembered(Parsed)
+_validate = _remembered(Parsed.validate)
+_measure = _remembered(Parsed.measure)
+
+
+class Documents(SchemaExtension):
+    """Parses, measures and validates, in this order, each step within the limits of the settings.
+
+    Strawberry takes errors from a hook only when it validates: what was refused before has a stand-in until
+    then.
+    """
+
+    _parsed: Parsed | None = None
+    _refusal: GraphQLError | None = None
+
+    def on_parse(self) -> Iterator[None]:
+        """Parse, or know already."""
+        execution = self.execution_context
+        try:
+            _check_variables(execution.variables, _settings(execution))
+            self._parsed = _parsed(execution.query, _settings(execution))
+            execution.graphql_document = self._parsed.document
+        except GraphQLError as error:
+            self._refusal = error
+            execution.graphql_document = _stand_in(execution.operation_name)
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Measure and validate, or know already that it is valid."""
+        execution = self.execution_context
+        try:
+            if self._parsed is None:
+                raise self._refusal or RuntimeError("a document is parsed before it is validated")
+            execution.pre_execution_errors = _validated(self._parsed, execution)
+        except GraphQLError as error:
+            execution.pre_execution_errors = [error]
+        yield
+
+
+def _settings(execution: ExecutionContext) -> Settings:
+    context: Context = execution.context
+    return context.services.settings
+
+
+def _check_variables(variables: object, settings: Settings) -> None:
+    """Count what must be walked, level by level, and no further than is allowed."""
+    if not isinstance(variables, dict | None):
+        raise GraphQLError("Variables are a JSON object.")
+    most = max(_MIN_VALUES, settings.max_upload_files * BYTES_OF_A_FILE // _BYTES_OF_A_VALUE)
+    level: list[Any] = [variables]
+    while level:
+        inside = [item for item in level if isinstance(item, (dict, list))]
+        most -= sum(map(len, inside))
+        if most < 0 or any(isinstance(item, dict) and len(item) > _MAX_KEYS for item in inside):
+            raise QueryTooCostly("The variables have too many values.")
+        level = [value for item in inside for value in (item.values() if isinstance(item, dict) else item)]
+
+
+def _parsed(query: object, settings: Settings) -> Parsed:
+    if not isinstance(query, str):
+        raise GraphQLError("A query is text.")
+    tokens = settings.max_query_tokens
+    if len(query) > tokens * _PER_TOKEN:
+        raise QueryTooCostly(f"The query is too long: at most {tokens * _PER_TOKEN} characters.")
+    try:
+        return (_parse if _is_short(query) else Parsed)(query, max_tokens=tokens)
+    except GraphQLSyntaxError as error:
+        if error.message.endswith(_ABORTED):  # too many tokens, or too deep to be parsed
+            raise QueryTooCostly(error.message.removeprefix("Syntax Error: ")) from None
+        raise
+
+
+def _validated(parsed: Parsed, execution: ExecutionContext) -> list[GraphQLError]:
+    """The errors of a document that is not too costly."""
+    settings = _settings(execution)
+    schema = execution.schema._schema  # noqa: SLF001 - as extensions do
+    limits = Limits(
+        depth=settings.max_query_depth,
+        aliases=settings.max_query_aliases,
+        directives=settings.max_query_directives,
+        cost=max(settings.max_query_cost, settings.max_upload_files * _COST_OF_A_FILE),
+        page=MAX_PAGE,
+    )
+    known = execution.query is not None and _is_short(execution.query)
+    (_measure if known else Parsed.measure)(parsed, schema, sizes_of(execution.variables or {}), limits)
+    rules = (*execution.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+    if not settings.shows_schema:
+        rules = (*rules, NoSchemaIntrospectionCustomRule)
+    return (_validate if known else Parsed.validate)(parsed, schema, rules)
+
+
+def _is_short(query: str) -> bool:
+    return len(query) <= REMEMBERED_CHARACTERS
+
+
+def _stand_in(operation_name: str | None) -> DocumentNode:
+    """A document that Strawberry takes for the one that was refused."""
+    return DocumentNode(
+        definitions=(
+            OperationDefinitionNode(
+                operation=OperationType.QUERY,
+                name=None if operation_name is None else NameNode(value=operation_name),
+                selection_set=SelectionSetNode(selections=()),
+            ),
+        )
+    )
