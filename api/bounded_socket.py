@@ -8,7 +8,9 @@ for ten seconds is cut off. One that is only silent is found by pings.
 import asyncio
 import socket
 import struct
+from typing import Any, cast
 
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import CloseCode
 
@@ -18,11 +20,48 @@ _SEND_BUFFER = 64 * 1024  # bytes; the kernel doubles it, and would else let it 
 _GOODBYE_SECONDS = 2.0  # for a client's answer to the last word
 
 
+class Inbox:
+    """What came for the application, which alone waits for it.
+
+    An `asyncio.Queue` has four deques of 760 bytes, for those who may wait at either end of it.
+    """
+
+    __slots__ = ("_events", "_waiting")
+
+    def __init__(self) -> None:
+        self._events: list[ASGIReceiveEvent] = []  # a few: while there are some, nothing is read
+        self._waiting: asyncio.Future[None] | None = None
+
+    def put_nowait(self, event: ASGIReceiveEvent) -> None:
+        """Add one."""
+        self._events.append(event)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def get(self) -> ASGIReceiveEvent:
+        """Wait for the first, and take it."""
+        while not self._events:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        return self._events.pop(0)
+
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return not self._events
+
+
 class BoundedSocket(WebSocketsSansIOProtocol):
     """uvicorn's protocol with limits of ours; asyncio says when the transport stops and goes on."""
 
     stalled_seconds = STALLED_SECONDS
     _deadline: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", Inbox())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection from HTTP, with a smaller buffer."""
