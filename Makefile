@@ -25,7 +25,7 @@ check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine", "hostile" or "imaging" for a part
+bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine hostile subscribers mutations imaging" for parts
 	$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(READY)  ## the promises under faults, over real processes, with figures; ARGS="store" for those so named

@@ -17,11 +17,11 @@ from starlette.routing import Route, WebSocketRoute
 from api.auth import LOOPBACK_ORIGIN, Authenticator
 from api.errors import MASK, log_fault
 from api.expiry import SocketExpiry
-from api.feed import Hub
 from api.graphql import GraphQLEndpoint
 from api.guards import BodyLimit
 from api.headers import SECURITY_HEADERS, SecurityHeaders
 from api.hooks import StorageHook, fetch_body
+from api.hub import Hub
 from api.limits import Limiter, open_limiter
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable

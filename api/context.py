@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import cached_property
 
 from strawberry.dataloader import DataLoader
 from strawberry.types.info import Info as StrawberryInfo
 
 from api.auth import Caller
-from api.feed import Hub
+from api.hub import Hub
 from api.limits import Limiter
 from api.sockets import Socket
 from jobs.access import Role, suffices
@@ -43,8 +44,6 @@ class Context:
         self._limiter = limiter
         self._address = address
         self._expiry = expiry
-        # It remembers nothing: a websocket asks again and again, and images change.
-        self._loader = DataLoader(self._load, max_batch_size=_BATCH, cache=False)
         self._remember(caller)
         self.connection_params: dict[str, object] | None = None  # set from `connection_init`
 
@@ -101,7 +100,12 @@ class Context:
             Unauthenticated: nobody known is asking.
         """
         _ = self.owner
-        return await self._loader.load(image_id)
+        return await self._images.load(image_id)
+
+    @cached_property
+    def _images(self) -> DataLoader[str, Image | None]:
+        # It remembers nothing: a websocket asks again and again, and images change.
+        return DataLoader(self._load, max_batch_size=_BATCH, cache=False)
 
     async def _load(self, image_ids: list[str]) -> list[Image | None]:
         found = await self.services.catalog.get_many(set(image_ids), owner=self.owner)

@@ -7,7 +7,7 @@ time taken follows from the length of the text, whatever the text asks for.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     DocumentNode,
@@ -67,6 +67,24 @@ class Limits:
     page: int  # elements of a page whose `first` cannot be told
 
 
+class Size(NamedTuple):
+    """What the cost of a document depends on of a variable."""
+
+    number: int | None
+    length: int  # of a list, or of the longest in an object; of anything else 1
+
+
+_NO_SIZE = Size(None, 1)
+
+
+def sizes_of(variables: Mapping[str, Any]) -> tuple[tuple[str, Size], ...]:
+    """The sizes of variables as a client sent them, by name."""
+    return tuple(
+        (name, Size(value if isinstance(value, int) else None, _length(value)))
+        for name, value in variables.items()
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """What the costliest definition of a document comes to, with all fragments that it spreads.
@@ -100,13 +118,13 @@ class _Part:
 
 
 def measure(
-    document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Any], limits: Limits
+    document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Size], limits: Limits
 ) -> Cost:
     """What `document` comes to; it need not be valid.
 
     Args:
-        variables: as the client sent them. Where one of them is to say how long a page is and is no number,
-            the page counts as whole.
+        variables: the sizes of those that the client sent. Where one of them is to say how long a page is
+            and is no number, the page counts as whole.
 
     Raises:
         QueryTooCostly: it is more than `limits`, or fragments spread each other in a circle.
@@ -131,7 +149,7 @@ class _Walk:
     """One measurement."""
 
     def __init__(
-        self, document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Any], limits: Limits
+        self, document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Size], limits: Limits
     ) -> None:
         self.visits = 0
         self._schema = schema
@@ -145,7 +163,6 @@ class _Walk:
         if len(nodes) > len(self._operations) + len(self._fragments):
             raise QueryTooCostly("The query has fragments of the same name, or what is neither of both.")
         self._known: dict[str, _Part | None] = {}  # by fragment; nothing while it is being measured
-        self._lengths: dict[str, int] = {}  # by variable
 
     def operations(self) -> Iterator[_Part]:
         """What each operation comes to."""
@@ -226,11 +243,11 @@ class _Walk:
         return min(max(sizes), SATURATED)
 
     def _page(self, value: ValueNode | None, default: object) -> int:
-        number = default if value is None else None
+        number: object = default if value is None else None
         if isinstance(value, IntValueNode):
             number = int(value.value) if len(value.value) < _DIGITS else SATURATED
         elif isinstance(value, VariableNode):
-            number = self._variables.get(value.name.value)
+            number = self._variables.get(value.name.value, _NO_SIZE).number
         return number if isinstance(number, int) else self._limits.page
 
     def _length(self, value: ValueNode) -> int:
@@ -241,10 +258,7 @@ class _Walk:
             self.visits += len(value.fields)
             return max((self._length(field.value) for field in value.fields), default=1)
         if isinstance(value, VariableNode):
-            name = value.name.value
-            if name not in self._lengths:
-                self._lengths[name] = _length(self._variables.get(name))
-            return self._lengths[name]
+            return self._variables.get(value.name.value, _NO_SIZE).length
         return 1
 
 
@@ -255,7 +269,7 @@ def _directives(
 
 
 def _length(value: object) -> int:
-    """The same of a variable."""
+    """Of a list, or of the longest in an object; of anything else 1."""
     if isinstance(value, dict):
         return max((len(item) for item in value.values() if isinstance(item, list)), default=1)
     return len(value) if isinstance(value, list) else 1

@@ -5,8 +5,10 @@ from functools import lru_cache
 from typing import Any
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     GraphQLError,
+    GraphQLSchema,
     GraphQLSyntaxError,
     NameNode,
     NoSchemaIntrospectionCustomRule,
@@ -22,7 +24,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types import ExecutionContext
 
 from api.context import Context
-from api.cost import Limits, QueryTooCostly, measure
+from api.cost import Limits, QueryTooCostly, Size, measure, sizes_of
 from api.paging import MAX_PAGE
 from api.uploads import BYTES_OF_A_FILE
 from jobs.settings import Settings
@@ -38,8 +40,33 @@ _ABORTED = "Parsing aborted."  # how the parser ends what it says of its limits
 REMEMBERED = 64  # queries
 REMEMBERED_CHARACTERS = 2_048  # of each; the queries of a page have some hundred, an introspection 1,700
 
-_parse = lru_cache(maxsize=REMEMBERED)(parse)
-_validate = lru_cache(maxsize=REMEMBERED)(validate)
+
+class Parsed:
+    """A document as something that is hashed by its identity: by its content takes 50 µs."""
+
+    def __init__(self, query: str, max_tokens: int) -> None:
+        """Parse; raises what the parser raises."""
+        self.document = parse(query, max_tokens=max_tokens)
+
+    def validate(
+        self, schema: GraphQLSchema, rules: tuple[type[ASTValidationRule], ...]
+    ) -> list[GraphQLError]:
+        """What is wrong with it."""
+        return validate(schema, self.document, rules, _MAX_ERRORS)
+
+    def measure(self, schema: GraphQLSchema, sizes: tuple[tuple[str, Size], ...], limits: Limits) -> None:
+        """See whether it is too costly.
+
+        Raises:
+            QueryTooCostly: it is.
+        """
+        measure(self.document, schema, dict(sizes), limits)
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)
+_parse = _remembered(Parsed)
+_validate = _remembered(Parsed.validate)
+_measure = _remembered(Parsed.measure)
 
 
 class Documents(SchemaExtension):
@@ -49,6 +76,7 @@ class Documents(SchemaExtension):
     then.
     """
 
+    _parsed: Parsed | None = None
     _refusal: GraphQLError | None = None
 
     def on_parse(self) -> Iterator[None]:
@@ -56,7 +84,8 @@ class Documents(SchemaExtension):
         execution = self.execution_context
         try:
             _check_variables(execution.variables, _settings(execution))
-            execution.graphql_document = _parsed(execution.query, _settings(execution))
+            self._parsed = _parsed(execution.query, _settings(execution))
+            execution.graphql_document = self._parsed.document
         except GraphQLError as error:
             self._refusal = error
             execution.graphql_document = _stand_in(execution.operation_name)
@@ -66,9 +95,9 @@ class Documents(SchemaExtension):
         """Measure and validate, or know already that it is valid."""
         execution = self.execution_context
         try:
-            if self._refusal is not None:
-                raise self._refusal
-            execution.pre_execution_errors = _validated(execution)
+            if self._parsed is None:
+                raise self._refusal or RuntimeError("a document is parsed before it is validated")
+            execution.pre_execution_errors = _validated(self._parsed, execution)
         except GraphQLError as error:
             execution.pre_execution_errors = [error]
         yield
@@ -93,26 +122,24 @@ def _check_variables(variables: object, settings: Settings) -> None:
         level = [value for item in inside for value in (item.values() if isinstance(item, dict) else item)]
 
 
-def _parsed(query: object, settings: Settings) -> DocumentNode:
+def _parsed(query: object, settings: Settings) -> Parsed:
     if not isinstance(query, str):
         raise GraphQLError("A query is text.")
     tokens = settings.max_query_tokens
     if len(query) > tokens * _PER_TOKEN:
         raise QueryTooCostly(f"The query is too long: at most {tokens * _PER_TOKEN} characters.")
     try:
-        return (_parse if _is_short(query) else parse)(query, max_tokens=tokens)
+        return (_parse if _is_short(query) else Parsed)(query, max_tokens=tokens)
     except GraphQLSyntaxError as error:
         if error.message.endswith(_ABORTED):  # too many tokens, or too deep to be parsed
             raise QueryTooCostly(error.message.removeprefix("Syntax Error: ")) from None
         raise
 
 
-def _validated(execution: ExecutionContext) -> list[GraphQLError]:
+def _validated(parsed: Parsed, execution: ExecutionContext) -> list[GraphQLError]:
     """The errors of a document that is not too costly."""
     settings = _settings(execution)
-    schema, document = execution.schema._schema, execution.graphql_document  # noqa: SLF001 - as extensions do
-    if document is None:
-        raise RuntimeError("a document is parsed before it is validated")
+    schema = execution.schema._schema  # noqa: SLF001 - as extensions do
     limits = Limits(
         depth=settings.max_query_depth,
         aliases=settings.max_query_aliases,
@@ -120,12 +147,12 @@ def _validated(execution: ExecutionContext) -> list[GraphQLError]:
         cost=max(settings.max_query_cost, settings.max_upload_files * _COST_OF_A_FILE),
         page=MAX_PAGE,
     )
-    measure(document, schema, execution.variables or {}, limits)
+    known = execution.query is not None and _is_short(execution.query)
+    (_measure if known else Parsed.measure)(parsed, schema, sizes_of(execution.variables or {}), limits)
     rules = (*execution.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule)
     if not settings.shows_schema:
         rules = (*rules, NoSchemaIntrospectionCustomRule)
-    known = execution.query is not None and _is_short(execution.query)
-    return (_validate if known else validate)(schema, document, rules, _MAX_ERRORS)
+    return (_validate if known else Parsed.validate)(parsed, schema, rules)
 
 
 def _is_short(query: str) -> bool:

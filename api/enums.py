@@ -60,6 +60,9 @@ class ProblemCode(Enum):
     SOURCE_MISSING = _value("SOURCE_MISSING", description="The source is no longer in the store.")
     UPLOAD_EXPIRED = _value("UPLOAD_EXPIRED", description="Nothing was uploaded before the target expired.")
     CONFLICT = _value("CONFLICT", description="The state of things does not allow it.")
+    CURSOR_TOO_OLD = _value(
+        "CURSOR_TOO_OLD", description="Too much has changed since: follow without a cursor, then list."
+    )
     FORBIDDEN = _value("FORBIDDEN", description="The caller has no role that allows it.")
     INVALID_INPUT = _value("INVALID_INPUT", description="What was sent cannot be understood.")
     NOT_FOUND = _value("NOT_FOUND", description="There is no such thing, or it is not the caller's.")

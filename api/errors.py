@@ -1,11 +1,13 @@
 """How errors leave: those of our family as they are, all others masked by an id that the log has too."""
 
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
 from graphql import GraphQLError
 from strawberry.extensions import MaskErrors
+from strawberry.types.execution import StreamExecutionResult
 
 from api.context import Context
 from api.request_errors import REQUEST_ERRORS, request_error
@@ -27,6 +29,13 @@ def log_fault(error: Exception, **more: object) -> str:
 
 class MaskedErrors(MaskErrors):
     """Shows errors that a client can act on, each with its code; keeps faults to the log."""
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        """An event that has no errors needs none of it."""
+        if getattr(result, "errors", None):
+            yield from super().on_stream_result(result)
+        else:
+            yield
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
         """The error as the client sees it."""

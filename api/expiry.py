@@ -27,7 +27,8 @@ class SocketExpiry:
         expiry = asyncio.timeout(None)
         try:
             async with expiry:
-                await self._app({**scope, "state": {**scope["state"], "expiry": expiry}}, receive, watched)
+                scope["state"]["expiry"] = expiry  # the state of a connection is its own
+                await self._app(scope, receive, watched)
         except TimeoutError:
             if not expiry.expired():
                 raise

@@ -1,166 +1,18 @@
-"""The feed: changes of images, from the bus to every subscriber of this process.
+"""What subscribers are told: the current state first, then changes; never an older state after a newer."""
 
-One Redis reader feeds them all. A message is only a hint: what changed is read from the catalog, once for
-everybody who watches. Each subscriber has room for the latest state of each image that it watches and no
-more, so one that does not read harms nobody. Hints can be lost, so what is watched is read again whenever
-the reader had to begin anew, and every few seconds besides.
-"""
-
-import asyncio
-from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from itertools import islice
 from typing import NamedTuple
 
-import structlog
-
-from api.paging import decode_cursor, encode_cursor
-from jobs.errors import InvalidInput, NotFound, Unavailable
+from api.feed_cursor import MAX_TOLD, FeedCursor, digest
+from api.hub import Hub, changes
+from jobs.errors import CursorTooOld, InvalidInput, NotFound
 from jobs.images import Image
-from jobs.ports import Bus, Catalog, Position, Services
+from jobs.ports import Catalog, Position, Services
 
-log = structlog.get_logger(__name__)
-
-REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
-_PARTS = 20
 MAX_IDS = 200  # images that one subscription can watch
-_PAGE = 200
-# Clocks of several processes differ, and writes become visible out of order: look back a little further.
-_OVERLAP = timedelta(seconds=5)
-
-
-class Watcher:
-    """One subscriber's buffer: the latest state of each image, in the order in which they changed."""
-
-    def __init__(self) -> None:
-        self._latest: dict[str, Image] = {}
-        self._nudged = asyncio.Event()
-
-    def offer(self, image: Image) -> None:
-        """Put a state in place of an older one."""
-        known = self._latest.get(image.id)
-        if known is None or known.version < image.version:
-            self._latest.pop(image.id, None)
-            self._latest[image.id] = image
-        self._nudged.set()
-
-    def nudge(self) -> None:
-        """Say that something changed, without saying what."""
-        self._nudged.set()
-
-    async def take(self) -> list[Image]:
-        """Wait for something, and take it."""
-        await self._nudged.wait()
-        self._nudged.clear()
-        taken, self._latest = list(self._latest.values()), {}
-        return taken
-
-
-class Hub:
-    """Who watches what in this process."""
-
-    def __init__(self, catalog: Catalog, bus: Bus, *, refresh_seconds: float = REFRESH) -> None:
-        self._catalog = catalog
-        self._refresh_seconds = refresh_seconds
-        self._bus = bus
-        self._by_image: defaultdict[str, set[Watcher]] = defaultdict(set)
-        self._by_owner: defaultdict[str, set[Watcher]] = defaultdict(set)
-        self._stale: set[str] = set()
-        self._work = asyncio.Event()
-
-    @contextmanager
-    def watch_images(self, image_ids: Iterable[str]) -> Iterator[Watcher]:
-        """Hear of these images until the context ends."""
-        with self._watch(self._by_image, image_ids) as watcher:
-            yield watcher
-
-    @contextmanager
-    def watch_owner(self, owner: str) -> Iterator[Watcher]:
-        """Be nudged whenever an image of `owner` changes."""
-        with self._watch(self._by_owner, [owner]) as watcher:
-            yield watcher
-
-    @contextmanager
-    def _watch(self, index: defaultdict[str, set[Watcher]], keys: Iterable[str]) -> Iterator[Watcher]:
-        watcher, keys = Watcher(), list(keys)
-        for key in keys:
-            index[key].add(watcher)
-        try:
-            yield watcher
-        finally:
-            for key in keys:
-                index[key].discard(watcher)
-                if not index[key]:
-                    del index[key]
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Follow the bus for as long as the context lasts."""
-        tasks = [asyncio.create_task(_forever(work)) for work in (self._listen, self._read, self._refresh)]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _listen(self) -> None:
-        async for change in self._bus.changes():
-            if change is None:
-                self._doubt(list(self._by_image), list(self._by_owner))
-                continue
-            if change.id in self._by_image:
-                self._stale.add(change.id)
-                self._work.set()
-            for watcher in self._by_owner.get(change.owner, ()):
-                watcher.nudge()
-
-    async def _refresh(self) -> None:
-        """Doubt everything once in a while, a part of it at a time: not all are asked for at one moment."""
-        while True:
-            image_ids, owners = list(self._by_image), list(self._by_owner)
-            for part in range(_PARTS):
-                await asyncio.sleep(self._refresh_seconds / _PARTS)
-                self._doubt(image_ids[part::_PARTS], owners[part::_PARTS])
-
-    def _doubt(self, image_ids: Iterable[str], owners: Iterable[str]) -> None:
-        self._stale.update(image_ids)
-        self._work.set()
-        for owner in owners:
-            for watcher in self._by_owner.get(owner, ()):
-                watcher.nudge()
-
-    async def _read(self) -> None:
-        """Read what is stale, and hand it to those who watch."""
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            stale, self._stale = self._stale, set()
-            watched = iter([image_id for image_id in stale if image_id in self._by_image])
-            while some := list(islice(watched, _PAGE)):  # a few at a time: others use this loop too
-                try:
-                    images = await self._catalog.get_many(some)
-                except Unavailable as error:
-                    log.warning("changes wait for the catalog", reason=error.message)
-                    self._stale.update(some, watched)
-                    self._work.set()
-                    await asyncio.sleep(1)
-                    break
-                for image in images.values():
-                    for watcher in self._by_image.get(image.id, ()):
-                        watcher.offer(image)
-
-
-async def _forever(work: Callable[[], Awaitable[None]]) -> None:
-    """Begin `work` again whatever ends it: without it, every subscriber would wait in vain."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("following changes was interrupted")
-        await asyncio.sleep(1)
+MAX_REPLAY = 10_000  # images that one cursor can ask for; listing them costs the server less
 
 
 async def image_updates(
@@ -168,7 +20,8 @@ async def image_updates(
 ) -> AsyncGenerator[Image, None]:
     """Each image's current state, then its changes; ends when all of them are at rest.
 
-    It listens before it reads, so that nothing falls between the two.
+    It listens before it reads, so that nothing falls between the two. While it waits it keeps no image: a
+    record takes 12 kB.
 
     Raises:
         InvalidInput: no ids, or too many.
@@ -182,8 +35,11 @@ async def image_updates(
         if unknown := [image_id for image_id in wanted if image_id not in current]:
             raise NotFound(f"There is no such image: {', '.join(unknown)}")
         states = [current[image_id] for image_id in wanted]
+        for image in states:
+            hub.offer(image)  # whoever missed it hears of it now
         versions: dict[str, int] = {}
         moving = set(wanted)
+        del current, wanted
         while True:
             for image in states:
                 if image.version > versions.get(image.id, 0):
@@ -192,6 +48,7 @@ async def image_updates(
                     yield image
             if not moving:
                 return
+            del image, states
             states = await watcher.take()
 
 
@@ -207,36 +64,94 @@ async def feed(
 ) -> AsyncGenerator[FeedItem, None]:
     """All changes of `owner`'s images: those since the cursor, if there is one, then those to come.
 
+    Of an image that changed several times, the latest state is told. What the hub hears of waits while the
+    catalog is read up to now, so nothing falls between the two; what both know is told once.
+
     Raises:
+        CursorTooOld: more has changed since than is told again.
         InvalidInput: the cursor is not one of ours.
     """
-    position = decode_cursor(after) if after is not None else Position(services.clock(), "")
-    floor = Position(position.at - _OVERLAP, "")
-    seen: dict[str, Image] = {}
-    with hub.watch_owner(owner) as watcher:
-        if after is None:  # it asks for what is to come: what was before counts as seen
-            async with aclosing(_changes(owner, floor, services.catalog)) as changes:
-                seen = {image.id: image async for image in changes if image.changed_at < position.at}
-        while True:
-            async with aclosing(_changes(owner, floor, services.catalog)) as changes:
-                async for image in changes:
-                    if image.id in seen and seen[image.id].version >= image.version:
-                        continue
-                    seen[image.id] = image
-                    # A process whose clock is ahead must not hide what others do meanwhile.
-                    at = min(image.changed_at, services.clock())
-                    yield FeedItem(encode_cursor(Position(at, image.id)), image)
-                    position = max(position, Position(at, image.id))
-            floor = Position(max(floor.at, position.at - _OVERLAP), "")
-            seen = {key: image for key, image in seen.items() if image.changed_at >= floor.at}
-            await watcher.take()
+    catalog = services.catalog
+    cursor = FeedCursor.decode(after) if after is not None else None
+    with hub.watch_owner(owner, services.clock) as (watcher, watch):
+        now = services.clock()
+        if cursor is None:
+            progress = _Progress(Position(watch.floor, ""))
+            async with aclosing(changes(owner, progress.done, catalog)) as earlier:
+                async for image in earlier:
+                    if image.changed_at < now:  # it asks for what is to come: this counts as told
+                        progress.told_of(image)
+        else:
+            progress = _Progress(min(cursor.done, Position(now, "")), frozenset(cursor.told))
+            most = MAX_REPLAY + len(cursor.told)
+            if await catalog.count_changed_since(owner, progress.done, limit=most + 1) > most:
+                raise CursorTooOld(
+                    f"More than {MAX_REPLAY:,} images have changed since: "
+                    "follow without a cursor, then list them."
+                )
+        while True:  # again after more came than could wait
+            watcher.missed = False
+            complete = Position(watch.floor, "")  # all up to here is in the catalog for everybody to see
+            async with aclosing(changes(owner, progress.done, catalog)) as found:
+                async for image in found:
+                    new = progress.told_of(image)
+                    progress.advance(min(Position(image.changed_at, image.id), complete))
+                    if new:
+                        yield FeedItem(progress.cursor(), image)
+            progress.caught_up(complete)
+            while True:
+                batch = await watcher.take()
+                complete = Position(watch.floor, "")
+                if watcher.missed:
+                    break
+                for left, image in zip(reversed(range(len(batch))), batch, strict=True):
+                    new = progress.told_of(image)
+                    if not left:  # up to here, everything was in this batch or before it
+                        progress.advance(complete)
+                    if new:
+                        yield FeedItem(progress.cursor(), image)
 
 
-async def _changes(owner: str, since: Position, catalog: Catalog) -> AsyncGenerator[Image, None]:
-    while True:
-        page = await catalog.changed_since(owner, since, limit=_PAGE)
-        for image in page:
-            yield image
-        if len(page) < _PAGE:
-            return
-        since = Position(page[-1].changed_at, page[-1].id)
+class _Progress:
+    """What one subscriber was told: everything up to `done`, and beyond it some states.
+
+    Args:
+        known: digests of states that it was told in an earlier life.
+    """
+
+    def __init__(self, done: Position, known: frozenset[str] = frozenset()) -> None:
+        self.done = done
+        self._known = known
+        self._beyond: dict[str, _Told] = {}
+
+    def told_of(self, image: Image) -> bool:
+        """Note that it is told of `image`; false if it was before."""
+        before = self._beyond.get(image.id)
+        if before is not None and before.version >= image.version:
+            return False
+        mark = digest(image.id, image.version)
+        self._beyond.pop(image.id, None)
+        self._beyond[image.id] = _Told(image.version, Position(image.changed_at, image.id), mark)
+        return mark not in self._known
+
+    def advance(self, done: Position) -> None:
+        """Note that it was told everything up to `done`."""
+        if done > self.done:
+            self.done = done
+            self._beyond = {key: told for key, told in self._beyond.items() if told.at > done}
+
+    def caught_up(self, done: Position) -> None:
+        """Note that everything in the catalog has been seen: whatever was known has its place now."""
+        self._known = frozenset()
+        self.advance(done)
+
+    def cursor(self) -> str:
+        """From where to go on."""
+        told = dict.fromkeys(told.mark for told in reversed(self._beyond.values()))
+        return FeedCursor(self.done, list(islice(told | dict.fromkeys(self._known), MAX_TOLD))).encode()
+
+
+class _Told(NamedTuple):
+    version: int
+    at: Position
+    mark: str

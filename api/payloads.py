@@ -35,7 +35,12 @@ class UploadTarget:
     )
     fields: list[Header] = strawberry.field(description="Fields of a form, before the file; none for a PUT.")
     expires_at: datetime = strawberry.field(description="When the store stops taking it.")
-    curl: str = strawberry.field(description="The same as a command for a shell, run where the file lies.")
+    upload: strawberry.Private[Upload]
+
+    @strawberry.field(description="The same as a command for a shell, run where the file lies.")
+    def curl(self) -> str:
+        """Quoted for a POSIX shell, when somebody asks for it."""
+        return self.upload.curl
 
     @classmethod
     def from_domain(cls, upload: Upload) -> Self:
@@ -47,7 +52,7 @@ class UploadTarget:
             headers=[Header(name=name, value=value) for name, value in upload.target.headers.items()],
             fields=[],
             expires_at=upload.image.expires_at,
-            curl=upload.curl,
+            upload=upload,
         )
 
 
@@ -104,7 +109,7 @@ class FeedEvent:
     @classmethod
     def from_domain(cls, item: FeedItem) -> Self:
         """The type of `item`."""
-        return cls(cursor=item.cursor, image=Image.from_domain(item.image))
+        return cls(cursor=item.cursor, image=Image.from_domain(item.image, shared=True))
 
 
 @strawberry.type(description="A named list of variants that images are developed into.")

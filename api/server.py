@@ -2,17 +2,16 @@
 
 import asyncio
 import errno
-import gc
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets import CloseCode
 
 from api.app import create_app
+from api.bounded_socket import PING_SECONDS, BoundedSocket
+from api.interpreter import allow_many_sockets, freeze_settled, relax_collector
 from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
@@ -38,20 +37,6 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(signum)
 
 
-class _Socket(WebSocketsSansIOProtocol):
-    """Closes with 1007 for text that is not UTF-8, as uvicorn does, but shows no traceback."""
-
-    def send_receive_event_to_app(self) -> None:
-        if self.curr_msg_data_type == "text":
-            try:
-                b"".join(self.frames).decode()
-            except UnicodeDecodeError:
-                self.conn.fail(CloseCode.INVALID_DATA)
-                self.handle_parser_exception()
-                return
-        super().send_receive_event_to_app()
-
-
 def create_server(services: Services, *, init_seconds: float = 5.0) -> uvicorn.Server:
     """A server over open services; `serve(sockets=[…])` runs it.
 
@@ -61,7 +46,9 @@ def create_server(services: Services, *, init_seconds: float = 5.0) -> uvicorn.S
     return _Server(
         uvicorn.Config(
             create_app(services, init_seconds=init_seconds),
-            ws=_Socket,
+            ws=BoundedSocket,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PING_SECONDS,
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,  # costs 0.3 MB a subscriber for messages of a few hundred bytes
             log_config=None,
@@ -106,7 +93,13 @@ async def serve_api(settings: Settings, host: str, port: int) -> None:
         )
     if "keys" in settings.auth and not settings.api_keys:
         raise SettingsError("DARKROOM_API_KEYS is missing: without a key, nobody could ask for anything")
+    allow_many_sockets()
+    relax_collector()
     with listen_on(host, port) as listener:
         async with open_services(settings) as services:
-            gc.freeze()  # what is there by now stays: no collection need walk it, for 50 ms each time
-            await create_server(services).serve(sockets=[listener])
+            server = create_server(services)
+            freezing = asyncio.create_task(freeze_settled(lambda: len(server.server_state.connections)))
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                freezing.cancel()

@@ -14,6 +14,8 @@ class TooManySockets(Exception):
 class Socket:
     """One websocket among `Sockets`."""
 
+    __slots__ = ("_most", "_owner", "_owners")
+
     def __init__(self, owners: Counter[str], most: int) -> None:
         self._owners = owners
         self._most = most

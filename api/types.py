@@ -9,8 +9,9 @@ from strawberry.scalars import JSON
 from strawberry.schema.types.base_scalars import DateTimeDefinition
 from strawberry.types.scalar import ScalarDefinition
 
-from api.context import Info
+from api.context import Context, Info
 from api.enums import ImageStatus, NoteCode, ProblemCode
+from api.execution import PLAIN_FUNCTION
 from jobs import facts, images
 from jobs.errors import Conflict, NotFound
 
@@ -117,12 +118,18 @@ class Variant:
     byte_size: int = strawberry.field(description="In bytes.")
     key: strawberry.Private[str]
 
-    @strawberry.field(description="Where it can be read.")
-    async def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
+    @strawberry.field(
+        description="Where it can be read.",
+        metadata={PLAIN_FUNCTION: lambda variant, context: variant.address(context)},
+    )
+    def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
         """A presigned URL, or one below the configured public base."""
-        services = info.context.services
-        seconds = _lifetime(expires_in, services.settings.download_seconds)
-        return URL(await services.storage.download_url(self.key, expires_in=seconds))
+        return self.address(info.context, expires_in)
+
+    def address(self, context: Context, expires_in: int | None = None) -> URL:
+        """The same of a context alone."""
+        seconds = _lifetime(expires_in, context.services.settings.download_seconds)
+        return URL(context.services.storage.download_url(self.key, expires_in=seconds))
 
     @classmethod
     def from_domain(cls, variant: images.Variant) -> Self:
@@ -147,11 +154,11 @@ class Source:
     @strawberry.field(
         description="Where they can be saved from: always an attachment, never shown by a browser."
     )
-    async def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
+    def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
         """A presigned URL that fixes how the answer is treated."""
         services = info.context.services
         seconds = _lifetime(expires_in, services.settings.download_seconds)
-        return URL(await services.storage.attachment_url(self.key, expires_in=seconds))
+        return URL(services.storage.attachment_url(self.key, expires_in=seconds))
 
 
 def _lifetime(asked: int | None, configured: int) -> int:
@@ -206,10 +213,11 @@ class Image(Node):
     created_at: datetime = strawberry.field(description="When its upload was asked for.")
     uploaded_at: datetime | None = strawberry.field(description="When its source was found in the store.")
     finished_at: datetime | None = strawberry.field(description="When it came to rest.")
+    shared: strawberry.Private[images.Image | None]
 
     @classmethod
-    def from_domain(cls, image: images.Image) -> Self:
-        """The type of `image`."""
+    def from_domain(cls, image: images.Image, *, shared: bool = False) -> Self:
+        """The type of `image`; `shared` if the same record is shown to many at once."""
         stored = image.source if image.status is not images.Status.DELETED else None
         return cls(
             id=strawberry.ID(image.id),
@@ -239,6 +247,7 @@ class Image(Node):
             created_at=image.created_at,
             uploaded_at=image.uploaded_at,
             finished_at=image.finished_at,
+            shared=image if shared else None,
         )
 
 

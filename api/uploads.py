@@ -8,15 +8,15 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
 from jobs.errors import LimitExceeded, ProblemCode, Rejection
 from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
-from jobs.ports import Catalog, Services, Target
+from jobs.ports import Catalog, Services, Storage, Target
 from jobs.presets import Preset
 from jobs.settings import Settings
 
@@ -84,6 +84,8 @@ async def create_uploads(
     chosen = preset if preset is not None else settings.default_preset
     now = services.clock()
     wanted: list[Image | Rejection] = []
+    content_types = {format_.content_type for format_ in settings.source_formats}
+    timeline = (StatusChange(status=Status.PENDING, at=now),)
     ids = iter(_ids(owner, idempotency_key, settings))
     for index, file in enumerate(files):
         try:
@@ -95,7 +97,7 @@ async def create_uploads(
             if chosen not in settings.presets:
                 known = ", ".join(sorted(settings.presets))
                 raise Rejection(ProblemCode.UNKNOWN_PRESET, f"There is no such preset; there are: {known}.")
-            _check(file, settings, settings.presets[chosen])
+            _check(file, content_types, settings, settings.presets[chosen])
         except Rejection as rejection:
             wanted.append(rejection)
             continue
@@ -113,11 +115,13 @@ async def create_uploads(
                 changed_at=now,
                 expires_at=now + timedelta(seconds=settings.upload_seconds),
                 due_at=now + timedelta(seconds=settings.sweep_seconds),
-                timeline=(StatusChange(status=Status.PENDING, at=now),),
+                timeline=timeline,
             )
         )
     request = None if idempotency_key is None else _hash_of(wanted)
-    images = [item.model_copy(update={"request": request}) for item in wanted if isinstance(item, Image)]
+    images = [item for item in wanted if isinstance(item, Image)]
+    if request is not None:
+        images = [image.model_copy(update={"request": request}) for image in images]
     kept: dict[str, Image] = {}
     if request is not None and images:
         kept = await services.catalog.get_many([image.id for image in images], owner=owner)
@@ -129,12 +133,12 @@ async def create_uploads(
         kept |= await _keep([image for image in new if image.id not in refusals], owner, services.catalog)
     if _of_others(kept, request):
         return [_used_otherwise() for _ in wanted]
-    return await asyncio.gather(
-        *(
-            _answer(refusals.get(item.id, item) if isinstance(item, Image) else item, kept, services)
-            for item in wanted
-        )
-    )
+    kept |= await _renewed([image for image in images if image.id in kept], kept, services)
+    at, storage = services.clock(), services.storage
+    return [
+        item if isinstance(item, Rejection) else refusals.get(item.id) or _answer(kept[item.id], at, storage)
+        for item in wanted
+    ]
 
 
 def _ids(owner: str, idempotency_key: str | None, settings: Settings) -> Iterator[str]:
@@ -186,24 +190,32 @@ def _used_otherwise() -> Rejection:
     return Rejection(ProblemCode.CONFLICT, "This idempotency key was used for other files before.")
 
 
-async def _answer(
-    item: Image | Rejection | LimitExceeded, kept: dict[str, Image], services: Services
-) -> Upload | Rejection | LimitExceeded:
-    if not isinstance(item, Image):
-        return item
-    image = kept[item.id]
-    if image.status is Status.PENDING and image.expires_at < item.expires_at:
-        now = services.clock()
-        values = {"expires_at": item.expires_at, "due_at": item.due_at}
-        moved = await services.catalog.move(image.id, Move.RETARGET, at=now, values=values)
-        image = moved or await services.catalog.get(image.id) or image
+async def _renewed(
+    images: Sequence[Image], kept: Mapping[str, Image], services: Services
+) -> dict[str, Image]:
+    """Give those that still wait for their uploads all their time again; returns these, by id."""
+
+    async def renew(image: Image) -> Image:
+        values = {"expires_at": image.expires_at, "due_at": image.due_at}
+        moved = await services.catalog.move(image.id, Move.RETARGET, at=services.clock(), values=values)
+        return moved or await services.catalog.get(image.id) or kept[image.id]
+
+    late = [
+        image
+        for image in images
+        if kept[image.id].status is Status.PENDING and kept[image.id].expires_at < image.expires_at
+    ]
+    return {image.id: image for image in await asyncio.gather(*map(renew, late))}
+
+
+def _answer(image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
     if image.status in (Status.EXPIRED, Status.DELETED):
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
         )
     # No target outlives what the record says: the sweep would expire it under a valid one.
-    remaining = image.expires_at - services.clock()
-    target = await services.storage.presign_upload(
+    remaining = image.expires_at - at
+    target = storage.presign_upload(
         image.source_key,
         byte_size=image.byte_size,
         content_type=image.content_type,
@@ -213,13 +225,12 @@ async def _answer(
     return Upload(image, target)
 
 
-def _check(file: FileRequest, settings: Settings, preset: Preset) -> None:
+def _check(file: FileRequest, content_types: Collection[str], settings: Settings, preset: Preset) -> None:
     if not _FILENAME.fullmatch(file.filename):
         raise Rejection(
             ProblemCode.INVALID_FILENAME,
             "A filename has 1 to 255 characters, none of them a control character or half of one.",
         )
-    content_types = {format_.content_type for format_ in settings.source_formats}
     if file.content_type.lower() not in content_types:
         known = ", ".join(sorted(content_types))
         raise Rejection(ProblemCode.UNSUPPORTED_TYPE, f"This content type is not taken; these are: {known}.")

@@ -206,6 +206,11 @@ class MongoCatalog:
         query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
         return await self._find(query, sort=[("changed_at", ASCENDING), ("_id", ASCENDING)], limit=limit)
 
+    async def count_changed_since(self, owner: str, since: Position, *, limit: int) -> int:
+        query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
+        with _reaching():
+            return int(await self._images.count_documents(query, limit=limit))
+
     async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
         query = {} if after is None else {"_id": {"$gt": after}}
         return await self._find(query, sort=[("_id", ASCENDING)], limit=limit)
@@ -214,6 +219,11 @@ class MongoCatalog:
         with _reaching():
             found = await self._images.find(_among(image_ids), {"_id": True}).to_list(None)
             return {document["_id"] for document in found}
+
+    async def versions(self, image_ids: Iterable[str]) -> dict[str, int]:
+        with _reaching():
+            found = await self._images.find(_among(image_ids), {"version": True}).to_list(None)
+            return {document["_id"]: document["version"] for document in found}
 
     async def ping(self) -> None:
         with _reaching():

@@ -33,6 +33,7 @@ class ProblemCode(StrEnum):
     UPLOAD_EXPIRED = "UPLOAD_EXPIRED"
     # A request that cannot be met.
     CONFLICT = "CONFLICT"
+    CURSOR_TOO_OLD = "CURSOR_TOO_OLD"
     FORBIDDEN = "FORBIDDEN"
     INVALID_INPUT = "INVALID_INPUT"
     NOT_FOUND = "NOT_FOUND"
@@ -86,6 +87,12 @@ class InvalidInput(DarkroomError):
     """What was sent cannot be understood: sending it again cannot succeed."""
 
     code = ProblemCode.INVALID_INPUT
+
+
+class CursorTooOld(DarkroomError):
+    """Too much has happened since: the caller begins anew."""
+
+    code = ProblemCode.CURSOR_TOO_OLD
 
 
 class Unauthenticated(DarkroomError):

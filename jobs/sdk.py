@@ -34,9 +34,11 @@ async def open_client(
     Raises:
         SettingsError: no client can be made with these.
     """
+    token = settings.s3_session_token
     session = Session(
         aws_access_key_id=settings.s3_access_key,
         aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        aws_session_token=None if token is None else token.get_secret_value(),
         region_name=settings.s3_region,
     )
     async with AsyncExitStack() as stack:

@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     s3_access_key: str
     s3_secret_key: SecretStr
+    s3_session_token: SecretStr | None = None  # of temporary credentials
     s3_region: str = "us-east-1"
     s3_endpoint: HttpUrl | None = None  # nothing: Amazon's own for the region
     s3_public_endpoint: HttpUrl | None = None  # nothing: the same as s3_endpoint

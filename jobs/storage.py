@@ -71,11 +71,15 @@ class S3Storage:
         self._bucket = settings.s3_bucket
         self._public = public_base(settings)
         self._variants_base_url = settings.variants_base_url
+        token = settings.s3_session_token
         self._credentials = Credentials(
-            settings.s3_access_key, settings.s3_secret_key.get_secret_value(), settings.s3_region
+            settings.s3_access_key,
+            settings.s3_secret_key.get_secret_value(),
+            settings.s3_region,
+            None if token is None else token.get_secret_value(),
         )
 
-    async def presign_upload(
+    def presign_upload(
         self, key: str, *, byte_size: int, content_type: str, sha256: str | None, expires_in: int
     ) -> Target:
         headers = {"Content-Type": content_type, "If-None-Match": "*"}  # an upload happens once
@@ -85,12 +89,12 @@ class S3Storage:
         signed = headers | {"Content-Length": str(byte_size)}
         return Target("PUT", self._presign("PUT", key, expires_in, headers=signed), headers)
 
-    async def download_url(self, key: str, *, expires_in: int) -> str:
+    def download_url(self, key: str, *, expires_in: int) -> str:
         if self._variants_base_url is not None:
             return f"{self._variants_base_url.rstrip('/')}/{quote(key)}"
         return self._presign("GET", key, expires_in, steady=True)
 
-    async def attachment_url(self, key: str, *, expires_in: int) -> str:
+    def attachment_url(self, key: str, *, expires_in: int) -> str:
         harmless = {
             "response-content-disposition": "attachment",
             "response-content-type": "application/octet-stream",

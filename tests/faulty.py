@@ -20,21 +20,21 @@ class FaultyStorage:
         self._real = real
         self._rng = rng
 
-    async def presign_upload(
+    def presign_upload(
         self, key: str, *, byte_size: int, content_type: str, sha256: str | None, expires_in: int
     ) -> Target:
         """As the real one: nobody is asked."""
-        return await self._real.presign_upload(
+        return self._real.presign_upload(
             key, byte_size=byte_size, content_type=content_type, sha256=sha256, expires_in=expires_in
         )
 
-    async def download_url(self, key: str, *, expires_in: int) -> str:
+    def download_url(self, key: str, *, expires_in: int) -> str:
         """Likewise."""
-        return await self._real.download_url(key, expires_in=expires_in)
+        return self._real.download_url(key, expires_in=expires_in)
 
-    async def attachment_url(self, key: str, *, expires_in: int) -> str:
+    def attachment_url(self, key: str, *, expires_in: int) -> str:
         """Likewise."""
-        return await self._real.attachment_url(key, expires_in=expires_in)
+        return self._real.attachment_url(key, expires_in=expires_in)
 
     async def head(self, key: str) -> Stored | None:
         """It or a fault."""

@@ -148,12 +148,18 @@ class MemoryCatalog:
         )
         return [image for place, image in places if place > since][:limit]
 
+    async def count_changed_since(self, owner: str, since: Position, *, limit: int) -> int:
+        return len(await self.changed_since(owner, since, limit=limit))
+
     async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
         ids = sorted(image_id for image_id in self._images if after is None or image_id > after)
         return [self._images[image_id] for image_id in ids[:limit]]
 
     async def known(self, image_ids: Iterable[str]) -> set[str]:
         return {image_id for image_id in image_ids if is_image_id(image_id) and image_id in self._images}
+
+    async def versions(self, image_ids: Iterable[str]) -> dict[str, int]:
+        return {image_id: self._images[image_id].version for image_id in await self.known(image_ids)}
 
     async def ping(self) -> None:
         pass
@@ -196,7 +202,7 @@ class MemoryStorage:
         self._uploads: dict[str, _Upload] = {}
         self._numbers = count()
 
-    async def presign_upload(
+    def presign_upload(
         self, key: str, *, byte_size: int, content_type: str, sha256: str | None, expires_in: int
     ) -> Target:
         headers = {"Content-Type": content_type, "If-None-Match": "*"}
@@ -232,10 +238,10 @@ class MemoryStorage:
         self._put(signed.key, body, headers["content-type"])
         return 200
 
-    async def download_url(self, key: str, *, expires_in: int) -> str:
+    def download_url(self, key: str, *, expires_in: int) -> str:
         return f"memory://bucket/{key}?expires={expires_in}"
 
-    async def attachment_url(self, key: str, *, expires_in: int) -> str:
+    def attachment_url(self, key: str, *, expires_in: int) -> str:
         return f"memory://bucket/{key}?expires={expires_in}&attachment"
 
     async def head(self, key: str) -> Stored | None:

@@ -360,6 +360,17 @@ async def test_changes_come_in_the_order_in_which_they_happened(catalog: Catalog
     since = Position(images[1].changed_at, images[1].id)
     assert await catalog.changed_since("ada", since, limit=10) == images[2:]
     assert await catalog.changed_since("ada", since, limit=1) == images[2:3]
+    assert [await catalog.count_changed_since("ada", since, limit=limit) for limit in (1, 2, 3)] == [1, 2, 2]
+
+
+async def test_versions_are_those_of_the_records_that_exist(catalog: Catalog) -> None:
+    """Whoever owns them; what never was has none."""
+    images = [an_image(version=version, owner=owner) for version, owner in ((3, "ada"), (7, "bob"))]
+    await catalog.add(images)
+    ids = [image.id for image in images]
+    assert await catalog.versions([*ids, new_image_id(), "img_unknown"]) == dict(
+        zip(ids, (3, 7), strict=True)
+    )
 
 
 @pytest.mark.parametrize("change", [{"status": "FROM_THE_FUTURE"}, {"metadata": "{"}, {"metadata": 5}])

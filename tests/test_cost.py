@@ -23,7 +23,7 @@ from graphql import (
 )
 
 from api import client
-from api.cost import LIST, SATURATED, Cost, Limits, measure
+from api.cost import LIST, SATURATED, Cost, Limits, measure, sizes_of
 from api.paging import MAX_PAGE
 from api.schema import schema
 from jobs.settings import Settings
@@ -45,7 +45,7 @@ def limits(**fewer: int) -> Limits:
 
 def cost(query: str, **variables: Any) -> Cost:
     """What it comes to, whatever it is."""
-    return measure(parse(query), CORE, variables, ANY)
+    return measure(parse(query), CORE, dict(sizes_of(variables)), ANY)
 
 
 _DELETE = "mutation { deleteImages(ids: IDS) { results { __typename } } }"
@@ -111,7 +111,7 @@ def test_no_node_is_visited_twice(name: str) -> None:
     """Whatever is asked, the walk is over after as many steps as the document has nodes."""
     request = json.loads(WALKED[name])
     document = parse(request["query"])
-    found = measure(document, CORE, request.get("variables") or {}, ANY)
+    found = measure(document, CORE, dict(sizes_of(request.get("variables") or {})), ANY)
     assert 0 < found.visits <= nodes(document)
 
 
@@ -235,7 +235,7 @@ def queries() -> Iterator[Any]:
 @pytest.mark.parametrize(("query", "variables"), list(queries()))
 def test_what_is_asked_in_earnest_has_room(query: str, variables: dict[str, Any]) -> None:
     """A quarter more of anything would be taken."""
-    found = measure(parse(query), CORE, variables, limits())
+    found = measure(parse(query), CORE, dict(sizes_of(variables)), limits())
     allowed = limits()
     for name in ("depth", "aliases", "directives", "cost"):
         assert getattr(found, name) * 1.25 <= getattr(allowed, name)

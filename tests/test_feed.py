@@ -1,18 +1,22 @@
 """Subscribers see the current state first and the last one eventually, whatever gets lost."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from api.feed import MAX_IDS, Hub, Watcher, feed, image_updates
+from api.feed import MAX_IDS, MAX_REPLAY, feed, image_updates
+from api.feed_cursor import FeedCursor, digest
+from api.hub import MAX_WAITING, Hub, Watcher
 from api.paging import encode_cursor
-from jobs.errors import InvalidInput, NotFound
+from jobs.clock import now
+from jobs.errors import CursorTooOld, InvalidInput, NotFound
 from jobs.images import Image, ImageChange, Move, Status
-from jobs.ports import Position, Services
+from jobs.ports import Catalog, Position, Services
 from tests.records import NOON, a_lease, an_image
 
 LATER = NOON + timedelta(seconds=1)
@@ -237,3 +241,148 @@ async def test_the_feed_does_not_tell_what_was_before_it(services: Services, hub
     async with aclosing(items):
         await moved(services, after, Move.ARRIVE)
         assert (await anext(items)).image.id == after.id
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twice(
+    services: Services, seed: int
+) -> None:
+    """Changes happen while it is there, while it is away and while it resumes, by clocks five seconds apart.
+
+    Half of the hints are lost. It leaves after any event, and comes again with the cursor of that.
+    """
+    chance = random.Random(seed)  # noqa: S311 - not for secrets
+
+    class HalfDeaf:
+        """The real bus, which half of all messages do not reach."""
+
+        async def publish(self, image: Image) -> None:
+            """Perhaps."""
+            if chance.random() < 0.5:
+                await services.bus.publish(image)
+
+        def changes(self) -> AsyncIterator[ImageChange | None]:
+            """What came through."""
+            return services.bus.changes()
+
+    lossy = replace(services, bus=HalfDeaf())
+    images = [an_image(changed_at=now() - timedelta(hours=1)) for _ in range(12)]
+    restless = an_image(changed_at=now() - timedelta(hours=1))  # so that there is always something to hear
+    await services.catalog.add([*images, restless])
+    latest = {image.id: 1 for image in images}
+    told: list[tuple[str, int]] = []
+    all_made, all_heard = asyncio.Event(), asyncio.Event()
+
+    async def move(image: Image) -> int:
+        at = now() + timedelta(seconds=chance.uniform(-2.5, 2.5))
+        after = await services.catalog.move(image.id, Move.RETARGET, at=at)
+        assert after is not None
+        await lossy.bus.publish(after)
+        await asyncio.sleep(chance.choice((0, 0, 0.001, 0.02)))
+        return after.version
+
+    async def change() -> None:
+        for _ in range(150):
+            image = chance.choice(images)
+            latest[image.id] = await move(image)
+        all_made.set()
+        while not all_heard.is_set():
+            await move(restless)
+
+    def has_heard_all() -> bool:
+        heard = {image_id: version for image_id, version in told if image_id != restless.id}
+        return all_made.is_set() and dict.fromkeys(latest, 1) | heard == latest
+
+    cursor = encode_cursor(Position(now() - timedelta(minutes=1), ""))
+    hub = Hub(services.catalog, lossy.bus, refresh_seconds=0.2)
+    async with hub.running(), asyncio.timeout(60):
+        changing = asyncio.create_task(change())
+        while not all_heard.is_set():
+            async with aclosing(feed(cursor, owner="ada", hub=hub, services=lossy)) as items:
+                for _ in range(chance.randint(1, 15)):
+                    cursor, image = await anext(items)
+                    told.append((image.id, image.version))
+                    if has_heard_all():
+                        all_heard.set()
+                        break
+            await asyncio.sleep(chance.choice((0, 0.01, 0.1)))
+        await changing
+    assert len(told) == len(set(told))
+    for image in images:
+        versions = [version for image_id, version in told if image_id == image.id]
+        assert versions == sorted(versions)
+
+
+async def test_a_cursor_from_which_too_much_has_changed_is_refused(services: Services, hub: Hub) -> None:
+    """With a code that tells the client to begin anew; up to there, everything is told."""
+    morning = NOON - timedelta(hours=3)
+    images = [an_image(changed_at=morning + timedelta(seconds=number)) for number in range(MAX_REPLAY)]
+    await services.catalog.add(images)
+    cursor = encode_cursor(Position(morning, ""))
+    async with aclosing(feed(cursor, owner="ada", hub=hub, services=services)) as items:
+        assert [(await anext(items)).image.id for _ in images] == [image.id for image in images]
+    await services.catalog.add([an_image(), an_image(owner="bob")])
+    with pytest.raises(CursorTooOld, match="10,000"):
+        await anext(feed(cursor, owner="ada", hub=hub, services=services))
+
+
+async def test_a_subscriber_for_whom_too_much_waits_is_told_by_the_catalog(
+    services: Services, hub: Hub
+) -> None:
+    """It did not read while more images changed than there is room for, and hears of each once."""
+    first = an_image(changed_at=NOON)
+    await services.catalog.add([first])
+    cursor = encode_cursor(Position(NOON, ""))
+    async with aclosing(feed(cursor, owner="ada", hub=hub, services=services)) as items:
+        assert (await anext(items)).image == first
+        waiting = asyncio.ensure_future(anext(items))  # it listens
+        await asyncio.sleep(0)
+        others = [an_image(changed_at=now()) for _ in range(MAX_WAITING + 1)]
+        await services.catalog.add(others)
+        for image in others:
+            hub.offer(image)
+        told = [await waiting, *[await anext(items) for _ in others[1:]]]
+        assert {item.image.id for item in told} == {image.id for image in others}
+
+
+async def test_many_followers_of_an_owner_cost_one_read_a_change(services: Services) -> None:
+    """Each of them is told; the catalog is asked once for what changed."""
+    image = an_image(changed_at=NOON)
+    await services.catalog.add([image])
+    reads: list[list[str]] = []
+
+    class Counting:
+        """Notes what the hub reads."""
+
+        async def get_many(self, image_ids: list[str], *, owner: str | None = None) -> dict[str, Image]:
+            """As the catalog."""
+            reads.append(list(image_ids))
+            return await services.catalog.get_many(image_ids, owner=owner)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(services.catalog, name)
+
+    counted: Catalog = Counting()  # type: ignore[assignment]
+    hub = Hub(counted, services.bus)
+    at_noon = replace(services, clock=lambda: NOON)
+    cursor = encode_cursor(Position(NOON, ""))
+    async with hub.running(), AsyncExitStack() as stack:
+        feeds = [
+            await stack.enter_async_context(aclosing(feed(cursor, owner="ada", hub=hub, services=at_noon)))
+            for _ in range(50)
+        ]
+        for items in feeds:
+            assert (await anext(items)).image == image
+        waiting = [asyncio.ensure_future(anext(items)) for items in feeds]
+        reads.clear()
+        after = await moved(services, image, Move.ARRIVE)
+        assert [(await item).image for item in waiting] == [after] * 50
+        assert reads == [[image.id]]
+
+
+def test_a_cursor_says_what_was_told_beyond_it() -> None:
+    """In opaque text; of a great many, the latest."""
+    told = [digest(f"img_{number:032x}", 1) for number in range(3)]
+    for cursor in (FeedCursor(Position(NOON, "img_a")), FeedCursor(Position(NOON, ""), told)):
+        done, again = FeedCursor.decode(cursor.encode())
+        assert (done, set(again)) == (cursor.done, set(cursor.told))

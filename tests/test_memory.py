@@ -12,9 +12,9 @@ from tests.records import NOON
 BODY = b"what is uploaded"
 
 
-async def target(storage: MemoryStorage, body: bytes = BODY) -> Target:
+def target(storage: MemoryStorage, body: bytes = BODY) -> Target:
     """A target for exactly `body`, for a minute."""
-    return await storage.presign_upload(
+    return storage.presign_upload(
         "sources/a",
         byte_size=len(body),
         content_type="image/png",
@@ -28,7 +28,7 @@ async def test_a_target_is_good_until_it_expires(seconds: float, status: int) ->
     """And no longer."""
     now = NOON
     storage = MemoryStorage(lambda: now)
-    upload = await target(storage)
+    upload = target(storage)
     now += timedelta(seconds=seconds)
     assert storage.upload(upload, BODY) == status
 
@@ -37,7 +37,7 @@ async def test_an_upload_that_began_in_time_may_end_late() -> None:
     """As a server asks when the headers come, not when the body has."""
     now = NOON
     storage = MemoryStorage(lambda: now)
-    upload = await target(storage)
+    upload = target(storage)
     now += timedelta(hours=1)
     assert storage.upload(upload, BODY, begun=NOON) == 200
 
@@ -45,4 +45,4 @@ async def test_an_upload_that_began_in_time_may_end_late() -> None:
 async def test_it_may_be_a_store_that_verifies_no_checksum() -> None:
     """There are some."""
     storage = MemoryStorage(lambda: NOON, verifies_sha256=False)
-    assert storage.upload(await target(storage), BODY[::-1]) == 200
+    assert storage.upload(target(storage), BODY[::-1]) == 200

@@ -2,8 +2,9 @@
 
 import random
 import string
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import botocore.session
 import pytest
@@ -11,38 +12,109 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
-from jobs.sigv4 import Credentials, encode_key, presign
+from jobs.sigv4 import MAX_LIFETIME, Credentials, encode_key, presign
 
 CREDENTIALS = Credentials("AKIAEXAMPLE", "secret/with+signs=", "eu-central-1")
 TEXT = string.ascii_letters + string.digits + "-_.~ /+%&=?#:;,!*'()[]äß\u20ac\U0001f600"
+CASES = 10_000
+PARTS = 20  # tests that they are dealt to
 
 
-def of_the_sdk(method: str, url: str, headers: dict[str, str], expires_in: int) -> tuple[str, datetime]:
+def of_the_sdk(
+    signing: Credentials,
+    method: str,
+    url: str,
+    *,
+    headers: dict[str, str],
+    query: dict[str, str],
+    expires_in: int,
+) -> tuple[str, datetime]:
     """What botocore signs, and when it did."""
-    request = AWSRequest(method=method, url=url, headers=headers)
-    credentials = botocore.credentials.Credentials(CREDENTIALS.access_key, CREDENTIALS.secret_key)
-    S3SigV4QueryAuth(credentials, "s3", CREDENTIALS.region, expires=expires_in).add_auth(request)
+    request = AWSRequest(method=method, url=url, headers=headers, params=query)
+    credentials = botocore.credentials.Credentials(
+        signing.access_key, signing.secret_key, signing.session_token
+    )
+    S3SigV4QueryAuth(credentials, "s3", signing.region, expires=expires_in).add_auth(request)
     at = datetime.strptime(request.context["timestamp"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return str(request.url), at
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_a_signature_is_that_of_the_sdk(seed: int) -> None:
-    """Whatever the key, the headers, the host and the time that it is good for."""
-    chance = random.Random(seed)  # noqa: S311 - not for secrets
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_signature_is_that_of_the_sdk(part: int) -> None:
+    """Whatever the key, the headers, the addressing, the credentials and the time that it is good for."""
+    for seed in range(part, CASES, PARTS):
+        chance = random.Random(seed)  # noqa: S311 - not for secrets
 
-    def text(most: int) -> str:
-        return "".join(chance.choices(TEXT, k=chance.randint(1, most)))
+        def text(most: int, letters: str = TEXT, chance: random.Random = chance) -> str:
+            return "".join(chance.choices(letters, k=chance.randint(1, most)))
 
-    host = chance.choice(["s3.eu-central-1.amazonaws.com", "127.0.0.1:9000", "pictures.example:8443"])
-    scheme = chance.choice(["http", "https"])
-    method = chance.choice(["PUT", "GET", "HEAD"])
-    headers = {"Content-Type": "image/png", "If-None-Match": "*", "Content-Length": str(seed)}
-    headers = dict(chance.sample(sorted(headers.items()), chance.randint(0, 3)))
-    url = f"{scheme}://{host}/bucket/{encode_key(text(40).lstrip('/') or 'x')}"
-    expires_in = chance.randint(1, 604_800)
-    theirs, at = of_the_sdk(method, url, headers, expires_in)
-    assert presign(CREDENTIALS, method, url, at=at, expires_in=expires_in, headers=headers) == theirs
+        signing = Credentials(
+            text(20, string.ascii_uppercase + string.digits),
+            text(40, string.ascii_letters + "/+="),
+            chance.choice(["us-east-1", "eu-central-1", "garage"]),
+            session_token=chance.choice([None, text(200, string.ascii_letters + string.digits + "/+=")]),
+        )
+        store = chance.choice(["s3.eu-central-1.amazonaws.com", "127.0.0.1:9000", "pictures.example:8443"])
+        base = chance.choice([f"{store}/a-bucket", f"a-bucket.{store}"])  # by path, and by virtual host
+        url = f"{chance.choice(['http', 'https'])}://{base}/{encode_key(text(40).lstrip('/') or 'x')}"
+        headers = {
+            "Content-Type": "image/png",
+            "If-None-Match": "*",
+            "Content-Length": str(seed),
+            "x-amz-checksum-sha256": text(44, string.ascii_letters + "/+="),
+            "X-Amz-Meta-Words": f"  {text(9, string.ascii_letters)}   {text(9, string.ascii_letters)} ",
+        }
+        headers = dict(chance.sample(sorted(headers.items()), chance.randint(0, len(headers))))
+        query = {"response-content-disposition": f'attachment; filename="{text(9)}"', "versionId": text(9)}
+        query = dict(chance.sample(sorted(query.items()), chance.randint(0, len(query))))
+        expires_in = chance.randint(1, MAX_LIFETIME)
+        method = chance.choice(["PUT", "GET", "HEAD"])
+        theirs, at = of_the_sdk(signing, method, url, headers=headers, query=query, expires_in=expires_in)
+        ours = presign(signing, method, url, at=at, expires_in=expires_in, headers=headers, query=query)
+        assert ours == theirs, f"seed {seed}"
+
+
+@pytest.mark.parametrize("style", ["path", "virtual"])
+@pytest.mark.parametrize("token", [None, "a/session+token=="])
+def test_a_url_is_the_one_that_the_client_of_the_sdk_makes(
+    style: Literal["path", "virtual"], token: str | None
+) -> None:
+    """With the headers of an upload, and the bucket where the style puts it."""
+    client: Any = botocore.session.get_session().create_client(
+        "s3",
+        region_name=CREDENTIALS.region,
+        aws_access_key_id=CREDENTIALS.access_key,
+        aws_secret_access_key=CREDENTIALS.secret_key,
+        aws_session_token=token,
+        endpoint_url="https://store.example",
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": style},
+            request_checksum_calculation="when_required",
+        ),
+    )
+    theirs = client.generate_presigned_url(
+        "put_object",
+        Params={
+            "Bucket": "a-bucket",
+            "Key": "sources/a b",
+            "ContentType": "image/png",
+            "ContentLength": 9,
+            "IfNoneMatch": "*",
+        },
+        ExpiresIn=60,
+    )
+    at = datetime.strptime(theirs.split("X-Amz-Date=")[1][:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    base = "https://store.example/a-bucket" if style == "path" else "https://a-bucket.store.example"
+    ours = presign(
+        replace(CREDENTIALS, session_token=token),
+        "PUT",
+        f"{base}/{encode_key('sources/a b')}",
+        at=at,
+        expires_in=60,
+        headers={"Content-Type": "image/png", "Content-Length": "9", "If-None-Match": "*"},
+    )
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("port", ["http://store.example:80", "https://store.example:443"])

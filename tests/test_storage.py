@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
+import aioboto3
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from jobs.bucket import make_bucket
 from jobs.clock import now
@@ -88,9 +90,9 @@ async def browser(memory: MemoryStorage) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def target(storage: Storage, *, sha256: str | None = None, expires_in: int = 60) -> Target:
+def target(storage: Storage, *, sha256: str | None = None, expires_in: int = 60) -> Target:
     """A target for exactly `BODY`."""
-    return await storage.presign_upload(
+    return storage.presign_upload(
         KEY, byte_size=len(BODY), content_type="image/png", sha256=sha256, expires_in=expires_in
     )
 
@@ -114,7 +116,7 @@ async def test_an_upload_stores_exactly_what_was_declared(
     storage: Storage, browser: httpx.AsyncClient
 ) -> None:
     """The browser sends what the target says, and nothing else."""
-    assert await send(browser, await target(storage, sha256=SHA256)) == 200
+    assert await send(browser, target(storage, sha256=SHA256)) == 200
     stored = await storage.head(KEY)
     assert stored is not None
     assert (stored.byte_size, stored.content_type) == (len(BODY), "image/png")
@@ -123,7 +125,7 @@ async def test_an_upload_stores_exactly_what_was_declared(
 
 async def test_another_length_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
     """Nobody fills the bucket with more than was asked for."""
-    upload = await target(storage)
+    upload = target(storage)
     assert await send(browser, upload, BODY + b"!") == 403
     assert await send(browser, upload, BODY[:-1]) == 403
     assert await storage.head(KEY) is None
@@ -131,13 +133,13 @@ async def test_another_length_is_refused(storage: Storage, browser: httpx.AsyncC
 
 async def test_another_type_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
     """What was signed as a picture is not stored as a page."""
-    assert await send(browser, await target(storage), headers={"Content-Type": "text/html"}) == 403
+    assert await send(browser, target(storage), headers={"Content-Type": "text/html"}) == 403
     assert await storage.head(KEY) is None
 
 
 async def test_other_bytes_are_refused(storage: Storage, browser: httpx.AsyncClient, kind: str) -> None:
     """A checksum that was declared is held to, at the latest by the worker."""
-    upload = await target(storage, sha256=SHA256)
+    upload = target(storage, sha256=SHA256)
     other = BODY[::-1]
     honest_but_unsigned = base64.b64encode(hashlib.sha256(other).digest()).decode()
     assert await send(browser, upload, other, headers={"x-amz-checksum-sha256": honest_but_unsigned}) == 403
@@ -149,7 +151,7 @@ async def test_other_bytes_are_refused(storage: Storage, browser: httpx.AsyncCli
 
 async def test_an_expired_target_is_refused(real_storage: Storage, browser: httpx.AsyncClient) -> None:
     """After its time, and not before."""
-    upload = await target(real_storage, expires_in=1)
+    upload = target(real_storage, expires_in=1)
     signed_at = httpx.URL(upload.url).params["X-Amz-Date"]
     assert signed_at
     statuses = [await send(browser, upload)]
@@ -162,7 +164,7 @@ async def test_an_expired_target_is_refused(real_storage: Storage, browser: http
 
 async def test_a_second_upload_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
     """An upload happens once: what was stored stays what it is."""
-    upload = await target(storage)
+    upload = target(storage)
     assert await send(browser, upload) == 200
     assert await send(browser, upload, BODY[::-1]) == 412
     assert await read(storage) == BODY
@@ -170,14 +172,14 @@ async def test_a_second_upload_is_refused(storage: Storage, browser: httpx.Async
 
 async def test_of_many_uploads_at_once_one_wins(storage: Storage, browser: httpx.AsyncClient) -> None:
     """Even when they race."""
-    upload = await target(storage)
+    upload = target(storage)
     statuses = await asyncio.gather(*(send(browser, upload) for _ in range(8)))
     assert sorted(statuses) == [200] + [412] * 7
 
 
 async def test_another_method_or_key_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
     """A target is good for one request only."""
-    upload = await target(storage)
+    upload = target(storage)
     assert await send(browser, upload._replace(method="POST")) in {403, 405}
     assert await send(browser, upload._replace(url=upload.url.replace("/a?", "/b?"))) == 403
 
@@ -186,7 +188,7 @@ async def test_a_browser_may_send_it_from_another_origin(
     real_storage: Storage, browser: httpx.AsyncClient
 ) -> None:
     """The bucket answers the preflight for every header of a target."""
-    upload = await target(real_storage, sha256=SHA256)
+    upload = target(real_storage, sha256=SHA256)
     preflight = await browser.options(
         upload.url,
         headers={
@@ -203,8 +205,8 @@ async def test_a_target_is_signed_for_the_address_that_the_browser_sees(settings
     """Behind a proxy, the store has two names; reading goes by the other."""
     seen = settings.model_copy(update={"s3_public_endpoint": "https://uploads.example"})
     async with open_storage(seen, now) as storage:
-        assert (await target(storage)).url.startswith("https://uploads.example/")
-        assert (await storage.download_url(KEY, expires_in=60)).startswith("https://uploads.example/")
+        assert (target(storage)).url.startswith("https://uploads.example/")
+        assert storage.download_url(KEY, expires_in=60).startswith("https://uploads.example/")
         assert await storage.head(KEY) is None
 
 
@@ -252,7 +254,7 @@ async def test_a_pinned_object_is_read_or_refused(storage: Storage) -> None:
 async def test_a_download_url_works_for_anybody(real_storage: Storage, browser: httpx.AsyncClient) -> None:
     """With the headers that let a cache keep it for good."""
     await real_storage.write("variants/a", BODY, content_type="image/webp")
-    answer = await browser.get(await real_storage.download_url("variants/a", expires_in=60))
+    answer = await browser.get(real_storage.download_url("variants/a", expires_in=60))
     assert answer.status_code == 200
     assert answer.content == BODY
     assert answer.headers["content-type"] == "image/webp"
@@ -263,8 +265,8 @@ async def test_unchecked_bytes_come_as_an_attachment(
     real_storage: Storage, browser: httpx.AsyncClient
 ) -> None:
     """A page that was uploaded as a picture is saved, never shown."""
-    await send(browser, await target(real_storage))
-    answer = await browser.get(await real_storage.attachment_url(KEY, expires_in=60))
+    await send(browser, target(real_storage))
+    answer = await browser.get(real_storage.attachment_url(KEY, expires_in=60))
     assert answer.content == BODY
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["content-disposition"] == "attachment"
@@ -274,9 +276,9 @@ async def test_a_public_base_url_replaces_signatures(settings: Settings) -> None
     """Behind a CDN, variants have plain addresses; sources do not."""
     public = settings.model_copy(update={"variants_base_url": "https://cdn.example/pictures/"})
     async with open_storage(public, now) as storage:
-        url = await storage.download_url("variants/a b", expires_in=60)
+        url = storage.download_url("variants/a b", expires_in=60)
         assert url == "https://cdn.example/pictures/variants/a%20b"
-        assert "X-Amz-Signature" in await storage.attachment_url(KEY, expires_in=60)
+        assert "X-Amz-Signature" in storage.attachment_url(KEY, expires_in=60)
 
 
 async def test_deleting_twice_is_no_error(storage: Storage) -> None:
@@ -351,11 +353,34 @@ async def test_a_variant_has_the_same_url_for_a_while(settings: Settings, browse
     begin = datetime.fromtimestamp(250 * 7_000_000, UTC)
     times = iter(begin + timedelta(seconds=seconds) for seconds in (0, 249, 250))
     async with open_storage(settings, lambda: next(times)) as storage:
-        first, again, later = [await storage.download_url("variants/a", expires_in=1_000) for _ in range(3)]
+        first, again, later = [storage.download_url("variants/a", expires_in=1_000) for _ in range(3)]
     assert first == again != later
     assert int(dict(parse_qsl(urlsplit(first).query))["X-Amz-Expires"]) >= 1_000 + 249
     async with open_storage(settings, now) as storage:
         await storage.write("variants/a", b"a", content_type="image/webp")
-        for expires_in in (1, 2, 3_600, 7 * 86_400):
-            url = await storage.download_url("variants/a", expires_in=expires_in)
+        for expires_in in (60, 61, 3_600, 7 * 86_400):
+            url = storage.download_url("variants/a", expires_in=expires_in)
             assert (await browser.get(url)).status_code == 200
+
+
+async def test_temporary_credentials_sign_with_their_token(
+    corner: Settings, browser: httpx.AsyncClient
+) -> None:
+    """What they sign is taken; without the token, the store knows no such key."""
+    await make_bucket(corner)
+    session = aioboto3.Session(
+        corner.s3_access_key, corner.s3_secret_key.get_secret_value(), region_name=corner.s3_region
+    )
+    async with session.client("sts", endpoint_url=corner.s3_endpoint) as sts:
+        lent = (await sts.get_session_token())["Credentials"]
+    values = {
+        "s3_access_key": lent["AccessKeyId"],
+        "s3_secret_key": SecretStr(lent["SecretAccessKey"]),
+        "s3_session_token": SecretStr(lent["SessionToken"]),
+    }
+    async with open_storage(corner.model_copy(update=values), now) as storage:
+        upload = target(storage)
+        assert await send(browser, upload) == 200
+        assert (await browser.get(storage.download_url(KEY, expires_in=60))).content == BODY
+        without = [part for part in upload.url.split("&") if not part.startswith("X-Amz-Security-Token=")]
+        assert await send(browser, upload._replace(url="&".join(without))) == 400  # InvalidToken

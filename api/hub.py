@@ -1,0 +1,286 @@
+"""The hub: changes of images, from the bus to every subscriber of this process.
+
+One Redis reader feeds them all. A message is only a hint: what changed is read from the catalog, once for
+everybody who watches. Each subscriber has room for the latest state of each image that it watches and no
+more, so one that does not read harms nobody. Hints can be lost, so what is watched is looked at again
+whenever the reader had to begin anew, and every few seconds besides.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import NamedTuple, Self
+
+import structlog
+
+from jobs.clock import Clock
+from jobs.errors import Unavailable
+from jobs.images import Image
+from jobs.ports import Bus, Catalog, Position
+
+log = structlog.get_logger(__name__)
+
+REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
+MAX_WAITING = 1_000  # images whose latest state waits for one subscriber
+# A change becomes visible up to this long after what it says: clocks differ by five seconds, and a write may
+# be under way for as long again.
+OVERLAP = timedelta(seconds=10)
+_PARTS = 20
+_PAGE = 200
+_CHANGES_PAGE = 50  # full records that are read ahead of those who take them
+
+
+class Watcher:
+    """One subscriber's buffer: the latest state of each image, in the order in which they changed.
+
+    One task takes from it, so it waits by a future, without the queue of those who wait that an event has.
+    """
+
+    __slots__ = ("_latest", "_ready", "_waiting", "missed")
+
+    def __init__(self) -> None:
+        self.missed = False  # more waited than there is room for: only the catalog knows what
+        self._latest: dict[str, Image] = {}
+        self._ready = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def offer(self, image: Image) -> None:
+        """Put a state in place of an older one."""
+        known = self._latest.get(image.id)
+        if known is None or known.version < image.version:
+            self._latest.pop(image.id, None)
+            self._latest[image.id] = image
+            if len(self._latest) > MAX_WAITING:
+                self._latest, self.missed = {}, True
+        self._ready = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def take(self) -> list[Image]:
+        """Wait for something, and take it."""
+        if not self._ready:
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting = None
+        self._ready = False
+        taken, self._latest = list(self._latest.values()), {}
+        return taken
+
+
+class ImageWatcher(Watcher):
+    """A watcher that hears of some images while its context lasts; of a generator's it takes a third."""
+
+    __slots__ = ("_hub", "_image_ids")
+
+    def __init__(self, hub: "Hub", image_ids: Sequence[str]) -> None:
+        super().__init__()
+        self._hub = hub
+        self._image_ids = image_ids
+
+    def __enter__(self) -> Self:
+        self._hub.enter(self, self._image_ids)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.leave(self, self._image_ids)
+
+
+class Told(NamedTuple):
+    """A state that was handed out."""
+
+    version: int
+    changed_at: datetime
+
+
+class OwnerWatch:
+    """All who follow one owner's images: they were offered every change up to `floor`, and some since."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.floor = clock() - OVERLAP
+        self.watchers: set[Watcher] = set()
+        self._told: dict[str, Told] = {}
+
+    def offer(self, image: Image) -> None:
+        """Hand a state to everybody, unless they had it."""
+        known = self._told.get(image.id)
+        if image.changed_at < self.floor or (known is not None and known.version >= image.version):
+            return
+        self._told[image.id] = Told(image.version, image.changed_at)
+        for watcher in self.watchers:
+            watcher.offer(image)
+
+    async def catch_up(self, owner: str, catalog: Catalog) -> None:
+        """Offer what no hint told of.
+
+        Raises:
+            Unavailable: the catalog does not answer.
+        """
+        floor = self.clock() - OVERLAP
+        async for image in changes(owner, Position(self.floor, ""), catalog):
+            self.offer(image)
+        self.floor = max(self.floor, floor)
+        self._told = {key: told for key, told in self._told.items() if told.changed_at >= self.floor}
+
+
+class Hub:
+    """Who watches what in this process."""
+
+    def __init__(self, catalog: Catalog, bus: Bus, *, refresh_seconds: float = REFRESH) -> None:
+        self._catalog = catalog
+        self._refresh_seconds = refresh_seconds
+        self._bus = bus
+        self._by_image: defaultdict[str, set[Watcher]] = defaultdict(set)
+        self._versions: dict[str, int] = {}  # the latest that was offered
+        self._by_owner: dict[str, OwnerWatch] = {}
+        self._stale = _Pending()
+        self._doubted = _Pending()
+
+    def watch_images(self, image_ids: Sequence[str]) -> ImageWatcher:
+        """A context in which somebody hears of these images."""
+        return ImageWatcher(self, image_ids)
+
+    def enter(self, watcher: Watcher, image_ids: Sequence[str]) -> None:
+        """Let `watcher` hear of these images."""
+        for image_id in image_ids:
+            self._by_image[image_id].add(watcher)
+
+    def leave(self, watcher: Watcher, image_ids: Sequence[str]) -> None:
+        """Forget about `watcher`, and about images that nobody watches."""
+        for image_id in image_ids:
+            self._by_image[image_id].discard(watcher)
+            if not self._by_image[image_id]:
+                del self._by_image[image_id]
+                self._versions.pop(image_id, None)
+
+    @contextmanager
+    def watch_owner(self, owner: str, clock: Clock) -> Iterator[tuple[Watcher, OwnerWatch]]:
+        """Hear of every image of `owner` until the context ends."""
+        watcher = Watcher()
+        watch = self._by_owner.setdefault(owner, OwnerWatch(clock))
+        watch.watchers.add(watcher)
+        try:
+            yield watcher, watch
+        finally:
+            watch.watchers.discard(watcher)
+            if not watch.watchers and self._by_owner.get(owner) is watch:
+                del self._by_owner[owner]
+
+    def offer(self, image: Image) -> None:
+        """Hand a state that was read to all who watch its image or its owner."""
+        if image.id in self._by_image and self._versions.get(image.id, 0) < image.version:
+            self._versions[image.id] = image.version
+            for watcher in self._by_image[image.id]:
+                watcher.offer(image)
+        if image.owner in self._by_owner:
+            self._by_owner[image.owner].offer(image)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the bus for as long as the context lasts."""
+        work = (self._listen, self._read, self._catch_up, self._refresh)
+        tasks = [asyncio.create_task(_forever(each)) for each in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        async for change in self._bus.changes():
+            if change is None:
+                self._stale.add(self._by_image)
+                self._doubted.add(self._by_owner)
+            elif change.id in self._by_image or change.owner in self._by_owner:
+                self._stale.add([change.id])
+
+    async def _read(self) -> None:
+        """Read what is stale, and hand it to those who watch."""
+        while True:
+            stale = iter(await self._stale.take())
+            while some := list(islice(stale, _PAGE)):  # a few at a time: others use this loop too
+                try:
+                    images = await self._catalog.get_many(some)
+                except Unavailable as error:
+                    log.warning("changes wait for the catalog", reason=error.message)
+                    self._stale.add([*some, *stale])
+                    await asyncio.sleep(1)
+                    break
+                for image in images.values():
+                    self.offer(image)
+
+    async def _catch_up(self) -> None:
+        """Look for changes of doubted owners that no hint told of."""
+        while True:
+            for owner in await self._doubted.take():
+                if owner not in self._by_owner:
+                    continue
+                try:
+                    await self._by_owner[owner].catch_up(owner, self._catalog)
+                except Unavailable:
+                    self._doubted.add([owner])
+                    raise
+
+    async def _refresh(self) -> None:
+        """Doubt everything once in a while, a part of it at a time: not all are asked for at one moment."""
+        while True:
+            image_ids, owners = list(self._by_image), list(self._by_owner)
+            for part in range(_PARTS):
+                await asyncio.sleep(self._refresh_seconds / _PARTS)
+                self._doubted.add(owners[part::_PARTS])
+                doubted = [image_id for image_id in image_ids[part::_PARTS] if image_id in self._by_image]
+                for start in range(0, len(doubted), _PAGE):
+                    await self._compare(doubted[start : start + _PAGE])
+
+    async def _compare(self, image_ids: list[str]) -> None:
+        versions = await self._catalog.versions(image_ids)
+        self._stale.add(key for key, version in versions.items() if version > self._versions.get(key, 0))
+
+
+class _Pending:
+    """A set that somebody works off."""
+
+    def __init__(self) -> None:
+        self._keys: set[str] = set()
+        self._filled = asyncio.Event()
+
+    def add(self, keys: Iterable[str]) -> None:
+        self._keys.update(keys)
+        if self._keys:
+            self._filled.set()
+
+    async def take(self) -> set[str]:
+        """All that there is, once there is something."""
+        await self._filled.wait()
+        self._filled.clear()
+        keys, self._keys = self._keys, set()
+        return keys
+
+
+async def changes(owner: str, since: Position, catalog: Catalog) -> AsyncGenerator[Image, None]:
+    """`owner`'s images that changed after `since`, in that order."""
+    while True:
+        found = await catalog.changed_since(owner, since, limit=_CHANGES_PAGE)
+        for image in found:
+            yield image
+        if len(found) < _CHANGES_PAGE:
+            return
+        since = Position(found[-1].changed_at, found[-1].id)
+
+
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    """Begin `work` again whatever ends it: without it, every subscriber would wait in vain."""
+    while True:
+        try:
+            await work()
+        except Unavailable as error:
+            log.warning("following changes waits for the catalog", reason=error.message)
+        except Exception:
+            log.exception("following changes was interrupted")
+        await asyncio.sleep(1)
