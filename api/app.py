@@ -23,6 +23,7 @@ from api.headers import SECURITY_HEADERS, SecurityHeaders
 from api.hooks import StorageHook, fetch_body
 from api.hub import Hub
 from api.limits import Limiter, open_limiter
+from api.pages import page_routes
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
@@ -75,6 +76,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
             ),
             Route("/graphql", graphql, middleware=[Middleware(BodyLimit, max_body)]),
             WebSocketRoute("/graphql", graphql, middleware=[Middleware(SocketExpiry)]),
+            *page_routes(settings),
         ],
         middleware=[
             Middleware(SecurityHeaders),

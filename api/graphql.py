@@ -15,6 +15,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from api.auth import LOOPBACK_ORIGIN, Authenticator, Caller
 from api.context import Context
 from api.http import GraphQLOverHTTP, decode
+from api.pages import graphiql_page
 from api.schema import schema
 from api.sockets import Sockets, TooManySockets
 from api.uploads import is_text
@@ -70,6 +71,10 @@ class GraphQLEndpoint(GraphQLOverHTTP):
         except TooManySockets as error:
             await request.send_denial_response(PlainTextResponse(f"{error}\n", HTTPStatus.TOO_MANY_REQUESTS))
             return request
+
+    async def render_graphql_ide(self, request: Request) -> Response:  # noqa: ARG002 - Strawberry's signature
+        """GraphiQL from our own origin; Strawberry's page loads it from elsewhere."""
+        return graphiql_page()
 
     async def get_context(
         self,

@@ -1,0 +1,54 @@
+// GraphiQL on this API: HTTP for queries and mutations, graphql-transport-ws for subscriptions.
+import { EXAMPLES } from './examples.js';
+
+const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer, graphqlWs } = window;
+
+const url = new URL('../../graphql', import.meta.url);
+const socketUrl = new URL(url);
+socketUrl.protocol = url.protocol.replace('http', 'ws');
+
+// What the headers editor says goes along with each request, and opens each websocket. A websocket is closed
+// when nothing is followed over it any more, so that a key that was changed counts the next time.
+let headers = {};
+const fetcher = GraphiQL.createFetcher({
+  url: url.href,
+  wsClient: graphqlWs.createClient({ url: socketUrl.href, connectionParams: () => headers }),
+});
+
+function fetchWithHeaders(request, options) {
+  // Headers have no case; the names of what opens a websocket do.
+  headers = Object.fromEntries(Object.entries(options?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+  return fetcher(request, options);
+}
+
+async function asksForKey() {
+  try {
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ query: '{ presets { name } }' }),
+    });
+    const { errors } = await answer.json();
+    return errors?.some(({ extensions }) => extensions?.code === 'UNAUTHENTICATED') ?? false;
+  } catch {
+    return false; // GraphiQL says better what is wrong
+  }
+}
+
+const keyed = await asksForKey();
+
+function App() {
+  const explorer = GraphiQLPluginExplorer.useExplorerPlugin({ showAttribution: false });
+  return React.createElement(GraphiQL, {
+    fetcher: fetchWithHeaders,
+    plugins: [explorer],
+    defaultTabs: EXAMPLES,
+    defaultHeaders: keyed ? '{\n  "Authorization": "Bearer KEY"\n}' : undefined,
+    defaultEditorToolsVisibility: keyed ? 'headers' : 'variables',
+    isHeadersEditorEnabled: true,
+    shouldPersistHeaders: false, // a key is kept nowhere
+  });
+}
+
+// The package's React is 17.
+ReactDOM.render(React.createElement(App), document.getElementById('graphiql'));
