@@ -31,7 +31,7 @@ class _Files(StaticFiles):
 
 def page_routes(settings: Settings) -> list[BaseRoute]:
     """The demo page and its files, and those of GraphiQL, if the settings show it."""
-    demo = _page("demo.html", demo_policy(settings))
+    demo = _page("demo.html", demo_policy(settings), GRAPHIQL="" if settings.shows_playground else "hidden")
 
     async def answer(_: Request) -> Response:
         return demo
@@ -77,5 +77,8 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _page(name: str, policy: str) -> Response:
-    return HTMLResponse((_STATIC / name).read_text(), headers={"Content-Security-Policy": policy})
+def _page(name: str, policy: str, **words: str) -> Response:
+    text = (_STATIC / name).read_text()
+    for word, meaning in words.items():
+        text = text.replace(f" {word}", f" {meaning}")
+    return HTMLResponse(text, headers={"Content-Security-Policy": policy})
