@@ -31,9 +31,10 @@ export class Details {
     const { image } = picture;
     byId('details-name').textContent = picture.name;
     byId('facts').replaceChildren();
+    const variant = forWindow(image);
     const box = element('div', { className: 'large' });
-    box.style.setProperty('--ratio', `${image.width} / ${image.height}`);
-    new Surface(box, () => {}).paint(image.placeholder, forWindow(image));
+    box.style.setProperty('--ratio', variant.width / variant.height);
+    new Surface(box, () => {}).paint(image.placeholder, variant);
     byId('large').replaceChildren(box);
     this.#dialog.showModal();
     const whole = await this.#renew(picture);

@@ -12,6 +12,7 @@ export class Gallery extends EventTarget {
   #actions;
   #cards = new Map(); // by picture
   #byId = new Map(); // pictures that the API knows
+  #isListed = false; // one page, at least
   #end = null; // the cursor behind the last page
   hasMore = false;
 
@@ -39,6 +40,11 @@ export class Gallery extends EventTarget {
     this.#byId.set(picture.image.id, picture);
   }
 
+  /** What the API says of its image from now on is not about this picture. */
+  forget(picture) {
+    if (picture.image) this.#byId.delete(picture.image.id);
+  }
+
   /** Take an image as it is now, be it shown or not. */
   take(image) {
     const known = this.#byId.get(image.id);
@@ -57,12 +63,14 @@ export class Gallery extends EventTarget {
     if (!card) return;
     card.leave();
     this.#cards.delete(picture);
-    if (picture.image) this.#byId.delete(picture.image.id);
+    this.forget(picture);
     this.#changed();
   }
 
+  /** For another caller: only files that are on their way stay. */
   clear() {
-    for (const picture of this.pictures) this.remove(picture);
+    for (const picture of this.pictures) if (picture.phase === 'none' || picture.isSettled) this.remove(picture);
+    this.#isListed = false;
     this.#end = null;
     this.hasMore = false;
     this.#changed();
@@ -77,12 +85,13 @@ export class Gallery extends EventTarget {
       else this.#place(image);
     }
     this.hasMore = pageInfo.hasNextPage;
+    this.#isListed = true;
     this.#changed();
   }
 
   /** Ask for all that is shown once more, after changes may have been missed. @throws {ApiError} */
   async refresh() {
-    if (this.#byId.size === 0) return this.more();
+    if (!this.#isListed) return this.more();
     const open = new Set(this.#byId.keys());
     for (let after = null; ; ) {
       const { nodes, pageInfo } = await page(LARGEST_PAGE, after);

@@ -22,7 +22,10 @@ const CONNECTION = {
 const feed = new Feed();
 const gallery = new Gallery(byId('pictures'), {
   open: (picture) => attempt(() => details.open(picture)),
-  again: (picture) => uploads.again(picture),
+  again: (picture) => {
+    gallery.forget(picture);
+    uploads.again(picture);
+  },
   reprocess: (picture) =>
     attempt(async () => picture.take(imageOf((await execute(REPROCESS_IMAGE, { id: picture.image.id })).reprocessImage))),
   remove: (picture) => attempt(() => remove(picture)),

@@ -15,14 +15,15 @@ export class PutError extends Error {}
  * @throws {PutError}
  */
 export async function put(target, file, progress) {
-  for (let failures = 1; ; failures += 1) {
+  for (let failures = 1; ; failures += navigator.onLine ? 1 : 0) {
     const { status, text } = await send(target, file, progress);
     if ((status >= 200 && status < 300) || status === ALREADY_THERE) return;
     if (status > 0 && status < 500) throw new PutError(refusal(status, text));
     if (status === 0) await readable(file);
-    if (failures === TRIES) throw new PutError(status === 0 ? unreachable(target.url) : refusal(status, text));
+    if (failures >= TRIES && navigator.onLine) {
+      throw new PutError(status === 0 ? unreachable(target.url) : refusal(status, text));
+    }
     await pause(backoff(failures));
-    while (!navigator.onLine) await pause(backoff(failures));
   }
 }
 

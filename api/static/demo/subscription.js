@@ -4,7 +4,7 @@ import { backoff } from './waiting.js';
 
 const FORBIDDEN = 4403; // closes a websocket of somebody who is not known, or no longer
 const PING_EVERY = 20_000; // milliseconds; a connection can be dead without anybody having said so
-const PONG_WITHIN = 10_000;
+const MESSAGE_WITHIN = 10_000;
 const ID = '1';
 
 export class Subscription {
@@ -31,6 +31,7 @@ export class Subscription {
     this.#address = address;
     this.#handlers = handlers;
     window.addEventListener('online', () => this.#hurry());
+    window.addEventListener('offline', () => this.#listening && this.#askForSign());
     document.addEventListener('visibilitychange', () => this.#hurry());
   }
 
@@ -43,6 +44,7 @@ export class Subscription {
     socket.onopen = () => this.#send({ type: 'connection_init', payload: this.#handlers.payload() });
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     socket.onclose = ({ code }) => this.#closed(code);
+    this.#expectMessage();
   }
 
   stop() {
@@ -78,10 +80,11 @@ export class Subscription {
         this.#send({ type: 'pong' });
         break;
       case 'next':
-        this.#handlers.next(message.payload.data);
+        if (message.payload.errors) this.#refused(message.payload.errors);
+        else this.#handlers.next(message.payload.data);
         break;
       case 'error':
-        this.#refused(this.#handlers.refused(message.payload));
+        this.#refused(message.payload);
         break;
       case 'complete':
         this.#lost();
@@ -91,7 +94,12 @@ export class Subscription {
 
   #askForSign() {
     this.#send({ type: 'ping' });
-    this.#silence = setTimeout(() => this.#lost(), PONG_WITHIN);
+    this.#expectMessage();
+  }
+
+  #expectMessage() {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#lost(), MESSAGE_WITHIN);
   }
 
   #closed(code) {
@@ -103,8 +111,9 @@ export class Subscription {
     }
   }
 
-  #refused(seconds) {
+  #refused(errors) {
     this.stop();
+    const seconds = this.#handlers.refused(errors);
     if (seconds === null) this.#handlers.state('refused');
     else this.#retry = setTimeout(() => this.start(), 1000 * seconds);
   }

@@ -1,5 +1,8 @@
 // GraphiQL on this API: HTTP for queries and mutations, graphql-transport-ws for subscriptions.
 import { EXAMPLES } from './examples.js';
+import { storage } from './storage.js';
+
+const FORBIDDEN = 4403; // closes a websocket of somebody who is not known
 
 const { React, ReactDOM, GraphiQL, GraphiQLPluginExplorer, graphqlWs } = window;
 
@@ -12,13 +15,24 @@ socketUrl.protocol = url.protocol.replace('http', 'ws');
 let headers = {};
 const fetcher = GraphiQL.createFetcher({
   url: url.href,
-  wsClient: graphqlWs.createClient({ url: socketUrl.href, connectionParams: () => headers }),
+  wsClient: graphqlWs.createClient({
+    url: socketUrl.href,
+    connectionParams: () => headers,
+    shouldRetry: ({ code }) => code !== FORBIDDEN,
+  }),
 });
+
+// GraphiQL has headers for each tab: where nobody has replaced the example, the key of another tab counts.
+const EXAMPLE = 'Bearer KEY';
+let authorization = EXAMPLE;
 
 function fetchWithHeaders(request, options) {
   // Headers have no case; the names of what opens a websocket do.
-  headers = Object.fromEntries(Object.entries(options?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
-  return fetcher(request, options);
+  const entries = Object.entries(options?.headers ?? {});
+  headers = Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), value]));
+  if (headers.authorization === EXAMPLE) headers.authorization = authorization;
+  else authorization = headers.authorization ?? EXAMPLE;
+  return fetcher(request, { ...options, headers });
 }
 
 async function asksForKey() {
@@ -35,18 +49,19 @@ async function asksForKey() {
   }
 }
 
-const keyed = await asksForKey();
+const exampleHeaders = (await asksForKey()) ? JSON.stringify({ Authorization: EXAMPLE }, null, 2) : undefined;
 
 function App() {
   const explorer = GraphiQLPluginExplorer.useExplorerPlugin({ showAttribution: false });
   return React.createElement(GraphiQL, {
     fetcher: fetchWithHeaders,
     plugins: [explorer],
-    defaultTabs: EXAMPLES,
-    defaultHeaders: keyed ? '{\n  "Authorization": "Bearer KEY"\n}' : undefined,
-    defaultEditorToolsVisibility: keyed ? 'headers' : 'variables',
+    defaultTabs: EXAMPLES.map((tab) => ({ ...tab, headers: exampleHeaders })),
+    defaultHeaders: exampleHeaders,
+    defaultEditorToolsVisibility: exampleHeaders ? 'headers' : 'variables',
     isHeadersEditorEnabled: true,
     shouldPersistHeaders: false, // a key is kept nowhere
+    storage,
   });
 }
 
