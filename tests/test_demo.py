@@ -208,6 +208,21 @@ async def test_the_store_refuses(system: System, browser: Browser) -> None:
         await expect(visit.page.locator("#pictures > li")).to_have_count(1)
 
 
+async def test_what_is_deleted_is_not_sent_any_further(system: System, browser: Browser) -> None:
+    """The bytes stop, and nothing is left behind."""
+    store = str(system.services.settings.s3_endpoint)
+    async with visiting(browser, f"{system.url}/", also=store) as visit:
+        page = visit.page
+        await page.route(f"{store}/**", lambda _: None)  # it never answers
+        async with page.expect_event("requestfailed", lambda request: request.method == "PUT"):
+            await visit.drop([PHOTO])
+            await expect(card(page, "photo.jpg")).to_contain_text("Sending")
+            await page.get_by_role("button", name="Delete: photo.jpg").click()
+        await expect(page.locator("#empty")).to_be_visible()
+        listed = await system.execute("{ images(filter: {status: [DELETED]}) { nodes { filename } } }")
+        assert listed == {"data": {"images": {"nodes": [{"filename": "photo.jpg"}]}}}
+
+
 async def test_a_key_is_asked_for(settings: Settings, browser: Browser) -> None:
     """Until it is a known one; it is kept for as long as the tab is open, and no longer than one wishes."""
     keys = {"ann": hashlib.sha256(b"the key").hexdigest()}

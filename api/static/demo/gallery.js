@@ -112,8 +112,10 @@ export class Gallery extends EventTarget {
       this.remove(picture);
       return null;
     }
-    picture.image = image;
-    picture.changed();
+    if (image.version >= picture.image.version) {
+      picture.image = image;
+      picture.changed();
+    }
     return image;
   }
 

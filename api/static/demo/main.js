@@ -54,7 +54,7 @@ async function remove(picture) {
     const { deleteImages } = await execute(DELETE_IMAGES, { ids: [picture.image.id] });
     if (deleteImages.results[0].code !== 'NOT_FOUND') imageOf(deleteImages.results[0]);
   }
-  uploads.drop(picture);
+  picture.leave();
   gallery.remove(picture);
 }
 

@@ -9,6 +9,7 @@ export class Picture extends EventTarget {
   sent = 0; // bytes
   problem = null; // why it stopped: a sentence
   canTryAgain = false;
+  #leaving = new AbortController();
 
   /** @param {{file?: File, image?: object}} from either or both */
   constructor({ file = null, image = null }) {
@@ -33,6 +34,15 @@ export class Picture extends EventTarget {
   /** Whether nothing more will happen by itself. */
   get isSettled() {
     return this.phase === 'stopped' || AT_REST.has(this.status);
+  }
+
+  /** Aborted when nobody wants it any more. */
+  get signal() {
+    return this.#leaving.signal;
+  }
+
+  leave() {
+    this.#leaving.abort();
   }
 
   /** Take the image as it is now, unless it is older than what is known. */

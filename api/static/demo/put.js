@@ -8,15 +8,17 @@ const ALREADY_THERE = 412; // an earlier try had got through: a target is good f
 export class PutError extends Error {}
 
 /**
- * Do what an upload target says, and again where that can help.
+ * Do what an upload target says, and again where that can help; resolves early if nobody wants it any more.
  *
  * @param {{method: string, url: string, headers: {name: string, value: string}[]}} target
+ * @param {AbortSignal} signal
  * @param {(bytes: number) => void} progress hears how many bytes are gone
  * @throws {PutError}
  */
-export async function put(target, file, progress) {
+export async function put(target, file, signal, progress) {
   for (let failures = 1; ; failures += navigator.onLine ? 1 : 0) {
-    const { status, text } = await send(target, file, progress);
+    const { status, text } = await send(target, file, signal, progress);
+    if (signal.aborted) return;
     if ((status >= 200 && status < 300) || status === ALREADY_THERE) return;
     if (status > 0 && status < 500) throw new PutError(refusal(status, text));
     if (status === 0) await readable(file);
@@ -27,13 +29,14 @@ export async function put(target, file, progress) {
   }
 }
 
-function send({ method, url, headers }, file, progress) {
+function send({ method, url, headers }, file, signal, progress) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest(); // `fetch` does not tell how much is gone
     request.open(method, url);
     for (const { name, value } of headers) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded }) => progress(loaded);
     request.onloadend = () => resolve({ status: request.status, text: request.responseText });
+    signal.addEventListener('abort', () => request.abort());
     request.send(file);
   });
 }

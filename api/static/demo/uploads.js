@@ -34,18 +34,15 @@ export class Uploads {
 
   /** Once more from the start; what was begun is given up. */
   again(picture) {
-    if (picture.image) execute(DELETE_IMAGES, { ids: [picture.image.id] }).catch(() => {}); // or it expires
+    if (picture.image) giveUp(picture.image);
     picture.image = null;
     picture.moved('waiting', 0);
     this.add([picture]);
   }
 
-  /** Do not send it, if it has no target yet. */
-  drop(picture) {
-    this.#waiting = this.#waiting.filter((other) => other !== picture);
-  }
-
   #pump() {
+    this.#waiting = this.#waiting.filter(({ signal }) => !signal.aborted);
+    this.#ready = this.#ready.filter(({ picture }) => !picture.signal.aborted);
     while (this.#active < AT_ONCE && this.#ready.length > 0) this.#send(this.#ready.shift());
     if (!this.#isAsking && this.#waiting.length > 0 && this.#ready.length < AT_ONCE) this.#ask();
   }
@@ -80,6 +77,8 @@ export class Uploads {
         beyond.push(picture);
       } else if (result.code) {
         picture.stop(result.message, { canTryAgain: result.retryAfter !== null });
+      } else if (picture.signal.aborted) {
+        giveUp(result.image);
       } else {
         picture.take(result.image);
         this.#created(picture);
@@ -97,7 +96,8 @@ export class Uploads {
     this.#active += 1;
     picture.moved('sending', 0);
     try {
-      await put(target, picture.file, (bytes) => picture.moved('sending', bytes));
+      await put(target, picture.file, picture.signal, (bytes) => picture.moved('sending', bytes));
+      if (picture.signal.aborted) return;
       picture.moved('sent', picture.size);
       this.#hint(picture);
     } catch (error) {
@@ -117,6 +117,11 @@ export class Uploads {
       if (!(error instanceof ApiError)) throw error;
     }
   }
+}
+
+/** Spare the wait until it expires. */
+function giveUp({ id }) {
+  execute(DELETE_IMAGES, { ids: [id] }).catch(() => {});
 }
 
 function describe({ name, type, size }) {
