@@ -2,7 +2,7 @@
 import { element } from './dom.js';
 import { Surface } from './surface.js';
 import { forTile } from './variants.js';
-import { inBytes, percent, state } from './words.js';
+import { inBytes, isOnTheWay, percent, state } from './words.js';
 
 const PATIENCE = 4_000; // milliseconds for a second thought
 
@@ -66,7 +66,7 @@ export class Card {
     const { text, tone } = state(picture);
     this.element.dataset.tone = tone;
     this.#state.textContent = tone === 'quiet' || tone === 'good' ? `${text} · ${inBytes(picture.size)}` : text;
-    this.#progress.hidden = !(phase === 'waiting' || (phase === 'sending' && status === 'PENDING'));
+    this.#progress.hidden = !isOnTheWay(picture);
     this.#progress.value = percent(picture);
     this.#open.disabled = !image || image.variants.length === 0;
     this.#buttons.again.hidden = !(phase === 'stopped' && picture.canTryAgain);

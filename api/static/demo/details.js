@@ -71,7 +71,7 @@ function variantRow({ name, format, width, height, byteSize, url }) {
 }
 
 function originalRow({ original, format, width, height }) {
-  return original && row(link(`original ${format}`, original.url), `${width} × ${height} · ${inBytes(original.byteSize)}`);
+  return original && variantRow({ name: 'original', format, width, height, ...original });
 }
 
 function timelineRows({ timeline }) {
@@ -84,6 +84,6 @@ function timelineRows({ timeline }) {
 
 function aboutCamera({ camera }) {
   if (!camera) return [];
-  const known = [[camera.make, camera.model].filter(Boolean).join(' '), camera.lens, camera.takenAt].filter(Boolean);
+  const known = [camera.make, camera.model, camera.lens, camera.takenAt].filter(Boolean);
   return known.length === 0 ? [] : [heading('Camera'), element('p', { textContent: known.join(' · ') })];
 }

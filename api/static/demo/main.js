@@ -26,8 +26,7 @@ const gallery = new Gallery(byId('pictures'), {
     gallery.forget(picture);
     uploads.again(picture);
   },
-  reprocess: (picture) =>
-    attempt(async () => picture.take(imageOf((await execute(REPROCESS_IMAGE, { id: picture.image.id })).reprocessImage))),
+  reprocess: (picture) => attempt(() => reprocess(picture)),
   remove: (picture) => attempt(() => remove(picture)),
   renew: (picture) => attempt(() => gallery.renew(picture)),
 });
@@ -47,6 +46,11 @@ async function attempt(act) {
     if (!(error instanceof ApiError)) throw error;
     if (error.code !== 'UNAUTHENTICATED') byId('alert').textContent = error.message; // a key is asked for
   }
+}
+
+async function reprocess(picture) {
+  const { reprocessImage } = await execute(REPROCESS_IMAGE, { id: picture.image.id });
+  picture.take(imageOf(reprocessImage));
 }
 
 async function remove(picture) {
@@ -92,7 +96,8 @@ takeFiles((files) => uploads.add(gallery.addFiles(files)));
 
 keys.addEventListener('needed', () => {
   if (!byId('key-form').hidden) return;
-  byId('key-hint').textContent = hasKey() ? 'This key is not known, or no longer.' : 'This server asks who you are.';
+  const hint = hasKey() ? 'This key is not known, or no longer.' : 'This server asks who you are.';
+  byId('key-hint').textContent = hint;
   byId('key-form').hidden = false;
   byId('key').focus();
 });

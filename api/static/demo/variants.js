@@ -15,7 +15,8 @@ export function forWindow(image) {
 
 /** In the encoding of the first, the widest first: the others show the same. */
 function widest({ variants }) {
-  return variants.filter(({ format }) => format === variants[0].format).sort((one, other) => other.width - one.width);
+  const alike = variants.filter(({ format }) => format === variants[0].format);
+  return alike.sort((one, other) => other.width - one.width);
 }
 
 /** What stays the same of a presigned URL when it is signed anew. */

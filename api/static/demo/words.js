@@ -45,6 +45,11 @@ export function state(picture) {
   return { text: STATUS[status], tone: status === 'PENDING' ? 'quiet' : 'busy' };
 }
 
+/** Whether its file, or some of it, is still to be sent. */
+export function isOnTheWay({ phase, status }) {
+  return phase === 'waiting' || (phase === 'sending' && status === 'PENDING');
+}
+
 /** How much of its file is gone, 0 to 100. */
 export function percent({ sent, size }) {
   return size === 0 ? 100 : Math.min(100, Math.floor((100 * sent) / size));
@@ -53,18 +58,18 @@ export function percent({ sent, size }) {
 /** How all that was given to this page stands, in one sentence; nothing, if nothing was. */
 export function summary(pictures) {
   const count = (test) => pictures.filter(test).length;
-  const total = pictures.length;
+  const all = pictures.length;
   const going = pictures.filter(({ phase }) => phase !== 'stopped');
-  const onTheWay = count(({ phase, status }) => phase === 'waiting' || (phase === 'sending' && status === 'PENDING'));
+  const onTheWay = count(isOnTheWay);
   const ready = count(({ status }) => status === 'READY');
   const settled = count(({ isSettled }) => isSettled);
   const bad = settled - ready;
   const failures = bad > 0 ? `, ${bad} failed` : '';
-  if (total === 0) return '';
+  if (all === 0) return '';
   if (onTheWay > 0) {
-    const [sent, size] = ['sent', 'size'].map((name) => going.reduce((sum, picture) => sum + picture[name], 0));
-    return `Sending ${counted(going.length, 'picture')} · ${inBytes(sent)} of ${inBytes(size)}`;
+    const total = (name) => inBytes(going.reduce((sum, picture) => sum + picture[name], 0));
+    return `Sending ${counted(going.length, 'picture')} · ${total('sent')} of ${total('size')}`;
   }
-  if (settled < total) return `Developing · ${ready} of ${total} ready${failures}`;
-  return bad === 0 ? `${counted(total, 'picture')} ready` : `${ready} of ${counted(total, 'picture')} ready${failures}`;
+  if (settled < all) return `Developing · ${ready} of ${all} ready${failures}`;
+  return `${bad === 0 ? '' : `${ready} of `}${counted(all, 'picture')} ready${failures}`;
 }

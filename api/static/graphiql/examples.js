@@ -1,4 +1,4 @@
-// The tabs that GraphiQL opens with. GraphiQL shows no variables of the first one, so what is asked for stands in it.
+// The tabs that GraphiQL opens with. It shows no variables of the first one: they stand in the text.
 const create = `# Ask where to send a file.
 # \`curl\` sends it, run where the file lies.
 mutation CreateUpload {
