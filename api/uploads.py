@@ -111,7 +111,8 @@ async def create_uploads(
                 byte_size=file.byte_size,
                 sha256=None if file.sha256 is None else file.sha256.lower(),
                 metadata=file.metadata,
-                created_at=now,
+                # A millisecond apart, in the order asked: lists by creation keep it.
+                created_at=now - timedelta(milliseconds=len(files) - 1 - index),
                 changed_at=now,
                 expires_at=now + timedelta(seconds=settings.upload_seconds),
                 due_at=now + timedelta(seconds=settings.sweep_seconds),

@@ -217,6 +217,13 @@ async def test_a_hint_that_is_not_true_changes_nothing(system: System) -> None:
     assert answer["data"]["completeUpload"] == {"__typename": "Image", "status": "PENDING"}
 
 
+async def test_a_list_keeps_the_order_in_which_files_were_asked_for(system: System) -> None:
+    """So that a gallery looks the same after each reload."""
+    answers = await results(system, *({"filename": f"{number}.jpg"} for number in range(10)))
+    listed = (await system.execute("{ images { nodes { id } } }"))["data"]["images"]["nodes"]
+    assert [node["id"] for node in listed] == [answer["image"]["id"] for answer in reversed(answers)]
+
+
 async def test_images_are_listed_a_page_at_a_time(system: System) -> None:
     """The newest first, or as asked; none twice, none left out."""
     owned = [an_image(owner="local", created_at=NOON.replace(minute=n)) for n in range(5)]
