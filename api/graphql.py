@@ -22,7 +22,7 @@ from api.websocket import Socket, TransportHandler
 from jobs.errors import Unauthenticated, Unavailable
 from jobs.settings import Settings
 
-_TOO_MANY = 4429  # closes a websocket of an owner who has too many
+_TOO_MANY = 1013  # try again later: for 4429, clients of graphql-transport-ws never come again
 
 
 class Handler(TransportHandler):
