@@ -15,8 +15,9 @@ from typing import Any
 
 import structlog
 from pydantic import BaseModel
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from jobs.errors import SettingsError, Unavailable
 from jobs.images import (
@@ -99,7 +100,13 @@ class MongoCatalog:
 
     def __init__(self, database: Any) -> None:
         self._database = database
-        self._images = database["images"]
+        # What is read decides what is removed, so it must neither be old nor be rolled back, and what was
+        # written must stay, whatever the URL says.
+        self._images = database["images"].with_options(
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("majority"),
+            write_concern=WriteConcern("majority", j=True),
+        )
 
     async def prepare(self) -> None:
         """Create the indexes, unless they are there."""

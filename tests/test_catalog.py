@@ -433,3 +433,36 @@ async def test_an_address_that_makes_no_sense_is_named(driver: str, url: str, co
         async with open_catalog(wrong):
             pass
     assert "p@ss" not in str(error.value)
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_no_url_weakens_what_is_read_and_written(corner: Settings, driver: str) -> None:
+    """A record that is read late, or forgotten, has the sweep remove what is shown."""
+    careless = corner.mongo_url.replace("directConnection=true", "w=0&readConcernLevel=local")
+    url = f"{careless}&readPreference=secondary&serverSelectionTimeoutMS=2000"  # of which there is none
+    image = an_image(lease=a_lease())
+    async with (
+        open_catalog(corner) as usual,
+        open_catalog(corner.model_copy(update={"mongo_driver": driver, "mongo_url": url})) as catalog,
+    ):
+        database = usual._database  # noqa: SLF001
+        await database.command("profile", 2)
+        await catalog.add([image])
+        assert await catalog.renew(image.id, fence="a-fence", until=LATER)
+        assert await catalog.move(image.id, Move.ARRIVE, at=LATER) is not None
+        assert await catalog.get(image.id) is not None
+        assert await catalog.count_changed_since("ada", Position(NOON, ""), limit=9) == 1
+        await database.command("profile", 0)
+        seen = await database["system.profile"].find({"ns": f"{database.name}.images"}).to_list(None)
+    said = {next(iter(entry["command"])): entry["command"] for entry in seen if entry["op"] != "update"}
+    assert {name: command.get("readConcern") for name, command in said.items()} == {
+        "insert": None,
+        "findAndModify": None,
+        "find": {"level": "majority"},
+        "aggregate": {"level": "majority"},
+    }
+    assert (
+        said["insert"]["writeConcern"]
+        == said["findAndModify"]["writeConcern"]
+        == {"w": "majority", "j": True}
+    )
