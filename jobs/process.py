@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import structlog
 
-from jobs.attempt import Attempt, Developer, Processed, SourceGone
+from jobs.attempt import Attempt, Developer, Processed, SourceGone, transfer_seconds
 from jobs.errors import ProblemCode, Rejection, Unavailable
 from jobs.failpoints import Failpoint, reach
 from jobs.images import Image, Lease, Move, Status, new_fence
@@ -19,8 +19,8 @@ from jobs.ports import Services
 
 log = structlog.get_logger(__name__)
 
-JOB = timedelta(seconds=30)  # as long as one may run
-_BUDGET = JOB - timedelta(seconds=3)  # of which some is left for saying how it ended
+_JOB = timedelta(seconds=30)  # as long as one may run, beside the transfer of its source
+_BUDGET = _JOB - timedelta(seconds=3)  # of which some is left for saying how it ended
 
 
 class TryAgain(Exception):
@@ -29,6 +29,11 @@ class TryAgain(Exception):
     def __init__(self, after: timedelta) -> None:
         super().__init__(f"again in {after.total_seconds():.1f} s")
         self.after = after
+
+
+def job_limit(byte_size: int) -> timedelta:
+    """As long as a job may run whose source has at most `byte_size` bytes."""
+    return _JOB + timedelta(seconds=transfer_seconds(byte_size))
 
 
 def backoff(attempt: int) -> timedelta:
@@ -99,7 +104,7 @@ async def _verdict(
     if attempt.is_beyond_the_last:
         return await attempt.fail("Developing it ended its worker, again and again.")
     try:
-        async with asyncio.timeout(_BUDGET.total_seconds()), held:
+        async with asyncio.timeout(_BUDGET.total_seconds() + attempt.transfer_seconds), held:
             developed = await attempt.develop(developer)
     except LeaseLost:
         return await attempt.abandon()

@@ -220,8 +220,8 @@ async def test_a_service_that_is_away_costs_no_attempt(services: Services) -> No
 
 
 async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
-    """Hours after its first try, the image comes to rest and can be reprocessed; before that it may wait."""
-    image = await arrived(services)
+    """Hours and many tries after the first, the image comes to rest and can be reprocessed."""
+    image = await arrived(services, takes=98)
     tomorrow = services.clock() + timedelta(days=1)
     later = replace(services, clock=lambda: tomorrow)
     away = Scripted(raising(Unavailable("Away.")))
@@ -231,6 +231,17 @@ async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
     problem = (await state(services, image)).problem
     assert problem is not None
     assert problem.retryable
+
+
+async def test_an_image_that_nobody_could_try_is_not_given_up(services: Services) -> None:
+    """Everything was down since its first try; there is no hurry to say that it cannot be developed."""
+    image = await arrived(services)
+    tomorrow = services.clock() + timedelta(days=1)
+    later = replace(services, clock=lambda: tomorrow)
+    for at in (services, later, later):
+        with pytest.raises(Unavailable):
+            await process(image.id, at, Scripted(raising(Unavailable("Away."))))
+    assert await process(image.id, later, Scripted()) is Processed.READY
 
 
 async def test_a_second_attempt_need_not_wait_for_the_first_ones_lease(services: Services) -> None:
