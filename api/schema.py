@@ -71,7 +71,10 @@ class CreateUploadsInput:
         default=strawberry.UNSET, description="What to develop them into; the default preset if left out."
     )
     idempotency_key: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The same key gives the same images, however often it is sent."
+        default=strawberry.UNSET,
+        description="The same key gives the same images, however often it is sent, and those that still wait "
+        "for their uploads all their time again. With other files than before, each is a `CONFLICT`. "
+        "An empty key is refused.",
     )
 
 
@@ -165,8 +168,9 @@ class Mutation:
     ) -> CreateUploadsPayload:
         """One result for each file, in order."""
         owner = info.context.owner
-        if input.idempotency_key and not is_text(input.idempotency_key):
-            raise InvalidInput("An idempotency key is Unicode text.")
+        key = given(input.idempotency_key)
+        if key is not None and not (key and is_text(key)):
+            raise InvalidInput("An idempotency key is Unicode text, and not empty.")
         if not input.files:
             raise InvalidInput("Ask for at least one file.")
         answers = await create_uploads(
@@ -182,7 +186,7 @@ class Mutation:
             ],
             owner=owner,
             preset=given(input.preset),
-            idempotency_key=input.idempotency_key or None,
+            idempotency_key=key,
             services=info.context.services,
             admit=info.context.admit_files,
         )

@@ -161,6 +161,9 @@ class MemoryCatalog:
     async def versions(self, image_ids: Iterable[str]) -> dict[str, int]:
         return {image_id: self._images[image_id].version for image_id in await self.known(image_ids)}
 
+    async def secret(self) -> str:
+        return "a-secret"
+
     async def ping(self) -> None:
         pass
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.catalog import MongoCatalog, open_catalog
+from jobs.embedded import Embedded
 from jobs.errors import SettingsError, Unavailable
 from jobs.images import (
     IN_MOTION,
@@ -24,6 +25,7 @@ from jobs.images import (
 from jobs.labels import label
 from jobs.ports import Catalog, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
+from tests.conftest import settings_for
 from tests.memory import MemoryCatalog
 from tests.records import NOON, a_lease, an_image
 
@@ -66,6 +68,23 @@ async def test_adding_twice_keeps_the_first(catalog: Catalog) -> None:
     await catalog.add([an_image(id=first.id, filename="another.jpg"), other])
     assert await catalog.get(first.id) == first
     assert await catalog.get(other.id) == other
+
+
+async def test_the_secret_of_a_deployment_stays(catalog: Catalog) -> None:
+    """However often it is asked for."""
+    secrets = await asyncio.gather(*(catalog.secret() for _ in range(5)))
+    assert len({*secrets, await catalog.secret()}) == 1
+
+
+async def test_the_secret_of_a_deployment_is_its_own(
+    mongo: MongoCatalog, corner: Settings, embedded: Embedded
+) -> None:
+    """All its processes have the same, and no others."""
+    async with (
+        open_catalog(corner) as beside,
+        open_catalog(settings_for(embedded, f"{corner.namespace}-2")) as other,
+    ):
+        assert await mongo.secret() == await beside.secret() != await other.secret()
 
 
 async def test_several_are_found_by_id_and_owner(catalog: Catalog) -> None:

@@ -162,6 +162,12 @@ async def test_an_expired_target_is_refused(real_storage: Storage, browser: http
     assert set(statuses) <= {200, 412, 403}
 
 
+async def test_a_target_for_no_time_is_good_for_nothing(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """Not even for a moment."""
+    assert await send(browser, target(storage, expires_in=0)) == 403
+    assert await storage.head(KEY) is None
+
+
 async def test_a_second_upload_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
     """An upload happens once: what was stored stays what it is."""
     upload = target(storage)
