@@ -14,6 +14,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from jobs.deadline import in_time
 from jobs.errors import InvalidInput, Unauthenticated, Unavailable
 from jobs.events import ObjectCreated, decode_events
 from jobs.ingest import Ingested, ingest_event
@@ -63,7 +64,11 @@ class StorageHook:
             async with gate:
                 return await ingest_event(event, services, via="webhook")
 
-        done = await asyncio.gather(*map(follow, events), return_exceptions=True)
+        try:
+            async with in_time():
+                done = await asyncio.gather(*map(follow, events), return_exceptions=True)
+        except Unavailable as error:
+            return _away(error)  # those that were followed need not be again
         results: list[str] = []
         for outcome in done:
             if isinstance(outcome, Unavailable):

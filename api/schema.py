@@ -38,8 +38,6 @@ from api.uploads import FileRequest, Upload, create_uploads, is_text
 from jobs import ports, requests
 from jobs.access import Role
 from jobs.errors import Conflict, InvalidInput, NotFound
-from jobs.images import Status
-from jobs.ingest import ingest
 
 MAX_DELETIONS = 100
 
@@ -206,14 +204,10 @@ class Mutation:
     )
     async def complete_upload(self, info: Info, id: ImageId) -> ImageResult:
         """The image as it is after the store was asked."""
-        context = info.context
         try:
-            image = await requests.owned(id, context.owner, context.services)
-            if not image.status.at_rest or image.status is Status.EXPIRED:
-                _, image = await ingest(image, context.services, via="hint")
+            return Image.from_domain(await requests.complete(id, info.context.owner, info.context.services))
         except NotFound as error:
             return ImageNotFound.from_domain(id, error)
-        return Image.from_domain(image)
 
     @strawberry.mutation(
         description="Develop a READY or FAILED image anew; what it has stays visible until that is done.",

@@ -196,6 +196,22 @@ async def test_the_events_of_one_request_do_not_come_all_at_once(services: Servi
     assert 1 < catalog.most <= 16
 
 
+async def test_a_store_that_tells_while_all_stands_still_is_asked_to_come_again(services: Services) -> None:
+    """Before it loses patience itself."""
+
+    class Frozen:
+        """A catalog that never answers."""
+
+        async def get(self, _: str) -> None:
+            """Wait for ever."""
+            await asyncio.Event().wait()
+
+    anything: Any = Frozen()
+    body = {"Records": [record(bucket=services.settings.s3_bucket, key=source_key(new_image_id()))]}
+    async with asyncio.timeout(60), calling(replace(services, catalog=anything)) as store:
+        assert (await store.post("/hooks/storage", json=body)).status_code == 503
+
+
 @pytest.mark.parametrize("max_upload_files", [1, 1_000])
 async def test_an_endless_body_is_refused(services: Services, max_upload_files: int) -> None:
     """Nobody fills our memory, whether he says beforehand how much it is or not."""
