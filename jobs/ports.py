@@ -175,6 +175,7 @@ class Listed(NamedTuple):
     key: str
     byte_size: int
     last_modified: datetime
+    etag: str
 
 
 class Target(NamedTuple):

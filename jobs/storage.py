@@ -147,7 +147,7 @@ class S3Storage:
         with _reaching():
             async for page in pages:
                 for item in page.get("Contents", []):
-                    yield Listed(item["Key"], item["Size"], item["LastModified"])
+                    yield Listed(item["Key"], item["Size"], item["LastModified"], item["ETag"])
 
     async def ping(self) -> None:
         try:

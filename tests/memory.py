@@ -278,7 +278,9 @@ class MemoryStorage:
             :page_size
         ]:
             for listed in [
-                Listed(key, len(self._objects[key].body), self._objects[key].last_modified) for key in page
+                Listed(key, len(found.body), found.last_modified, found.etag)
+                for key in page
+                for found in [self._objects[key]]
             ]:
                 yield listed
             last = page[-1]
