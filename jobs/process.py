@@ -31,6 +31,9 @@ class TryAgain(Exception):
         self.after = after
 
 
+_RELEASE_WAITS = (0.0, 1.0, 2.0, 4.0)  # seconds before each try at giving a lease back
+
+
 def job_limit(byte_size: int) -> timedelta:
     """As long as a job may run whose source has at most `byte_size` bytes."""
     return _JOB + timedelta(seconds=transfer_seconds(byte_size))
@@ -79,18 +82,23 @@ async def _take(image_id: str, fence: str, services: Services) -> Image | None:
 async def _give_back(
     image_id: str, fence: str, attempt: Attempt | None, services: Services, *, counted: bool
 ) -> None:
-    """End the lease of `fence` early, if there is one; where that fails, it ends by itself.
+    """End the lease of `fence` early, if there is one; where that fails for as long as it lasts, it ends by
+    itself, and the attempt is counted.
 
     Args:
         attempt: what was done under it; if it has passed to somebody else, that was for nothing.
         counted: whether the file may be what ended the attempt.
     """
-    try:
-        held = await services.catalog.release(image_id, fence=fence, at=services.clock(), counted=counted)
-        if attempt is not None and not held:
-            await attempt.abandon()
-    except Unavailable as error:
-        log.warning("a lease was not released", image=image_id, reason=error.message)
+    for wait in _RELEASE_WAITS:
+        await asyncio.sleep(wait)
+        try:
+            held = await services.catalog.release(image_id, fence=fence, at=services.clock(), counted=counted)
+            if attempt is not None and not held:
+                await attempt.abandon()
+        except Unavailable as error:
+            log.warning("a lease was not released", image=image_id, reason=error.message)
+        else:
+            return
 
 
 async def _verdict(

@@ -399,6 +399,28 @@ async def test_a_lost_answer_to_taking_an_image_costs_no_attempt(services: Servi
     assert (await state(services, image)).attempts == 1
 
 
+async def test_a_lease_that_cannot_be_given_back_at_once_costs_no_attempt(services: Services) -> None:
+    """What keeps a service away may keep the catalog away, too, for a moment."""
+    image = await arrived(services)
+
+    class Stumbling(Forgetful):
+        """Does not hear of the end of a lease when it is first told."""
+
+        told = 0
+
+        async def release(self, image_id: str, **options: Any) -> bool:
+            """Hear of it the second time."""
+            self.told += 1
+            if self.told == 1:
+                raise Unavailable("Away.")
+            return await services.catalog.release(image_id, **options)
+
+    stumbling: Any = Stumbling(services.catalog, Move.FINISH, moves=False)
+    with pytest.raises(Unavailable):
+        await process(image.id, replace(services, catalog=stumbling), Scripted())
+    assert (await state(services, image)).attempts == 0
+
+
 async def test_a_result_whose_recording_was_not_confirmed_stays(services: Services) -> None:
     """The record names the variants, so nobody removes them."""
     image = await arrived(services)
