@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 _JOB = timedelta(seconds=30)  # as long as one may run, beside the transfer of its source
 _BUDGET = _JOB - timedelta(seconds=3)  # of which some is left for saying how it ended
+_RELEASE_WAITS = (0.0, 1.0, 2.0, 4.0)  # seconds before each try at giving a lease back
 
 
 class TryAgain(Exception):
@@ -29,9 +30,6 @@ class TryAgain(Exception):
     def __init__(self, after: timedelta) -> None:
         super().__init__(f"again in {after.total_seconds():.1f} s")
         self.after = after
-
-
-_RELEASE_WAITS = (0.0, 1.0, 2.0, 4.0)  # seconds before each try at giving a lease back
 
 
 def job_limit(byte_size: int) -> timedelta:

@@ -20,7 +20,7 @@ from arq import Worker as ArqWorker
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix
 from arq.worker import func
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from jobs.attempt import Developer
 from jobs.bus import listen
@@ -44,7 +44,6 @@ _COMPLETION_SECONDS = 30  # for jobs that run when the worker is to end; to be c
 _CHILD_SECONDS = 18.0  # of wall time for one file: with fetching it, less than an attempt has
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
-_WRONG_TYPE = "WRONGTYPE"  # how Redis begins to say that a key holds something else; all other errors pass
 
 
 class Worker(ArqWorker):
@@ -159,7 +158,8 @@ class Worker(ArqWorker):
         try:
             await super().run_job(job_id, score)
         except Exception as error:
-            if isinstance(error, (RedisError, OSError)) and _WRONG_TYPE not in str(error):
+            # Redis says with just this type that a key holds something else; all its other errors pass.
+            if isinstance(error, (RedisError, OSError)) and type(error) is not ResponseError:
                 raise
             log.exception("a job makes no sense", job=job_id)
             await self.finish_failed_job(job_id, None)

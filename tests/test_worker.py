@@ -325,15 +325,23 @@ async def test_a_job_that_makes_no_sense_harms_nobody(services: Services, garbag
             await asked_for(catalog, image, services)
 
 
-@pytest.mark.parametrize("key", ["arq:job:", "arq:retry:", "arq:in-progress:"])
-async def test_a_key_of_another_kind_harms_nobody(services: Services, key: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [
+        ("LPUSH", "arq:job:"),
+        ("LPUSH", "arq:retry:"),
+        ("SET", "arq:retry:"),
+        ("LPUSH", "arq:in-progress:"),
+    ],
+)
+async def test_a_key_of_another_kind_harms_nobody(services: Services, command: str, key: str) -> None:
     """Its job is dropped, if it cannot be done."""
     catalog, broken, image = Called(), waiting(), waiting()
     async with open_redis(services.settings) as redis:
         name = key + job_id(broken, services.settings.namespace)
         await services.queue.enqueue(broken)
         await redis.delete(name)
-        await redis.execute_command("LPUSH", name, b"x")  # type: ignore[no-untyped-call]
+        await redis.execute_command(command, name, b"x")  # type: ignore[no-untyped-call]
         async with working(services, catalog):
             await asked_for(catalog, image, services)
             await redis.delete(f"arq:in-progress:{job_id(broken, services.settings.namespace)}")
