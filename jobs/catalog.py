@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from secrets import token_hex
 from typing import Any
 
 import structlog
 from pydantic import BaseModel
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from jobs.errors import SettingsError, Unavailable
 from jobs.images import (
@@ -99,7 +101,9 @@ class MongoCatalog:
 
     def __init__(self, database: Any) -> None:
         self._database = database
-        self._images = database["images"]
+        self._images = _reliable(database["images"])
+        self._secrets = _reliable(database["secrets"])
+        self._secret: str | None = None
 
     async def prepare(self) -> None:
         """Create the indexes, unless they are there."""
@@ -225,6 +229,18 @@ class MongoCatalog:
             found = await self._images.find(_among(image_ids), {"version": True}).to_list(None)
             return {document["_id"]: document["version"] for document in found}
 
+    async def secret(self) -> str:
+        if self._secret is None:
+            with _reaching():
+                kept = await self._secrets.find_one_and_update(
+                    {"_id": "ids"},
+                    {"$setOnInsert": {"value": token_hex(32)}},
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
+                )
+            self._secret = str(kept["value"])
+        return self._secret
+
     async def ping(self) -> None:
         with _reaching():
             await self._database.command("ping")
@@ -248,6 +264,19 @@ class MongoCatalog:
             finally:
                 await cursor.close()
             return images
+
+
+def _reliable(collection: Any) -> Any:
+    """The same, but what the URL says of reads and writes does not count.
+
+    What is read decides what is removed, so it must neither be old nor be rolled back; what was written
+    must stay.
+    """
+    return collection.with_options(
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("majority"),
+        write_concern=WriteConcern("majority", j=True),
+    )
 
 
 def _among(image_ids: Iterable[str]) -> Document:

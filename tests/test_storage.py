@@ -162,6 +162,12 @@ async def test_an_expired_target_is_refused(real_storage: Storage, browser: http
     assert set(statuses) <= {200, 412, 403}
 
 
+async def test_a_target_for_no_time_is_good_for_nothing(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """Not even for a moment."""
+    assert await send(browser, target(storage, expires_in=0)) == 403
+    assert await storage.head(KEY) is None
+
+
 async def test_a_second_upload_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
     """An upload happens once: what was stored stays what it is."""
     upload = target(storage)
@@ -301,6 +307,10 @@ async def test_a_listing_tells_of_every_object_in_the_order_of_keys(storage: Sto
     keys = ["variants/a", "variants/b-1", "variants/b/1", "variants/c"]
     assert [listed.key for listed in listing] == keys
     assert [listed.byte_size for listed in listing] == [len(key) for key in keys]
+    for listed in listing[:3]:
+        stored = await storage.head(listed.key)
+        assert stored is not None
+        assert listed.etag == stored.etag
     assert all(before <= listed.last_modified <= now() + timedelta(seconds=5) for listed in listing)
     assert [listed async for listed in storage.listing("nothing/", page_size=page_size)] == []
 
