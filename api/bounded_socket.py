@@ -23,6 +23,7 @@ from websockets import CloseCode
 from api.flow_control import Gate, Inbox
 
 STALLED_SECONDS = 10.0  # for which a client may leave everything unread that was written
+_LOOKS = 10  # in that time, at what it has taken
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
 MOST_WAITING = 16 * 1024 * 1024  # bytes; the longest answers have 12 MB
 _SEND_BUFFER = 64 * 1024  # bytes; the kernel doubles it, and would else let it grow to megabytes
@@ -82,7 +83,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         if self.transport.get_write_buffer_size() > self.most_waiting:
             self.loop.call_soon(self._cut_off)  # the transport is in the middle of writing
         self._behind = self._taken()
-        self._deadline = self.loop.call_later(self.stalled_seconds, self._look_again, self._behind)
+        self._look_later(self._behind, self.loop.time())
 
     def resume_writing(self) -> None:
         """The client has read on."""
@@ -147,10 +148,17 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    def _look_again(self, before: int) -> None:
-        """Let the client go on for as long as it takes something, however slowly."""
+    def _look_later(self, taken: int, since: float) -> None:
+        delay = self.stalled_seconds / _LOOKS
+        self._deadline = self.loop.call_later(delay, self._look_again, taken, since)
+
+    def _look_again(self, before: int, since: float) -> None:
+        """Let the client go on for as long as it takes something now and then, however slowly."""
+        now = self.loop.time()
         if (taken := self._taken()) > before:
-            self._deadline = self.loop.call_later(self.stalled_seconds, self._look_again, taken)
+            self._look_later(taken, now)
+        elif now - since < self.stalled_seconds:
+            self._look_later(before, since)
         else:
             self._cut_off()
 

@@ -415,24 +415,33 @@ async def test_of_a_great_many_that_were_just_told_a_cursor_has_the_latest(
 
 
 async def test_a_late_hint_of_what_the_catalog_told_tells_nothing(services: Services, hub: Hub) -> None:
-    """Nor does one of an older state."""
+    """Nor does one of an older state, however many others were told since."""
     image = an_image(changed_at=NOON)
-    newer = image.model_copy(update={"version": 2})
-    await services.catalog.add([newer])
+    newer, newest = [image.model_copy(update={"version": version}) for version in (2, 3)]
+    later = [NOON + timedelta(milliseconds=number + 1) for number in range(MAX_TOLD)]
+    others = [an_image(changed_at=at) for at in later]
+    await services.catalog.add([newer, *others])
     at_noon = replace(services, clock=lambda: NOON)
     items = feed(encode_cursor(Position(NOON, "")), owner="ada", hub=hub, services=at_noon)
     async with aclosing(items):
         first = asyncio.ensure_future(anext(items))
         await asyncio.sleep(0)
-        hub.offer(image)  # it listens already
+        hub.offer(image)  # it listens already, and has not read
         assert (await first).image == newer
+        assert [(await anext(items)).image for _ in others] == others
         following = asyncio.ensure_future(anext(items))
         await asyncio.sleep(0)
-        for late in (image, newer):
-            hub.offer(late)
-        latest = image.model_copy(update={"version": 3})
-        hub.offer(latest)
-        assert (await following).image == latest
+        for hint in (image, newer, newest):
+            hub.offer(hint)
+        assert (await following).image == newest
+        following = asyncio.ensure_future(anext(items))
+        await asyncio.sleep(0)
+        for hint in (newer, newest, *others):
+            hub.offer(hint)
+        await asyncio.sleep(0)
+        assert not following.done()
+        following.cancel()
+        await asyncio.wait([following])
 
 
 @pytest.mark.parametrize("fault", [Unavailable("away"), RuntimeError("broken")])
