@@ -46,7 +46,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     stalled_seconds = STALLED_SECONDS
     most_waiting = MOST_WAITING
     _deadline: asyncio.TimerHandle | None = None  # while writing is paused
-    _behind: int | None = None  # bytes that the client had taken when a ping had to wait behind others
+    _behind: int | None = None  # bytes that the client had taken, if a ping or its answer had to wait then
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,7 +116,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def send_keepalive_ping(self) -> None:
         """Ask whether the client is there, and remember whether anything is in front of the question."""
-        self._behind = self._taken() if self._waits() else None
+        if not self.transport.is_closing():
+            self._behind = self._taken() if self._waits() else None
         super().send_keepalive_ping()
 
     def keepalive_timeout(self) -> None:
@@ -144,6 +145,10 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def _cut_off(self) -> None:
         """Reset the connection: the kernel would go on waiting to deliver what the client has not read."""
+        if self.disconnected:
+            return
+        self._let_be()
+        self.stop_keepalive()
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()

@@ -8,7 +8,7 @@ there are frozen, which leaves them out of its sight.
 What is frozen and dies in a circle nevertheless is never freed, nor is what hangs on it. So all is looked
 through before it is frozen, dead things being no part of it then; and when as many who were frozen have left
 as are there, all is thawed, looked through, and frozen again. Of each who leaves, that costs no more than a
-look at one who stays, and at no time does more lie about than of as many as are there.
+look at one who stays, and no more lies about than of as many as are there, or of a thousand.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def allow_many_sockets() -> None:
 
 
 def relax_collector() -> None:
-    """Let the collector look seldom, and never again at what is there already."""
+    """Let the collector look seldom, and not at what is there already."""
     gc.set_threshold(*_THRESHOLDS)
     gc.collect()
     gc.freeze()
