@@ -61,9 +61,10 @@ class BoundedRequest(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on, another has the connection."""
+        """From here on, another has the connection; the parser holds this, 30 objects together."""
         self._await_nothing()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as where a connection is lost
 
     def pause_writing(self) -> None:
         """Too much waits for the client."""

@@ -18,7 +18,7 @@ from api.http import GraphQLOverHTTP, decode
 from api.schema import schema
 from api.sockets import Sockets, TooManySockets
 from api.uploads import is_text
-from api.websocket import Socket, TransportHandler
+from api.websocket import TransportHandler, WebSocketAdapter
 from jobs.errors import Unauthenticated, Unavailable
 from jobs.settings import Settings
 
@@ -44,7 +44,7 @@ class GraphQLEndpoint(GraphQLOverHTTP):
     """
 
     graphql_transport_ws_handler_class = Handler
-    websocket_adapter_class = Socket  # type: ignore[assignment]  # Strawberry's own is no other
+    websocket_adapter_class = WebSocketAdapter  # type: ignore[assignment]  # Strawberry's own is no other
 
     def __init__(self, settings: Settings, authenticator: Authenticator, init_seconds: float) -> None:
         self._settings = settings
