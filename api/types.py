@@ -152,13 +152,17 @@ class Source:
     key: strawberry.Private[str]
 
     @strawberry.field(
-        description="Where they can be saved from: always an attachment, never shown by a browser."
+        description="Where they can be saved from: always an attachment, never shown by a browser.",
+        metadata={PLAIN_FUNCTION: lambda source, context: source.address(context)},
     )
     def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
         """A presigned URL that fixes how the answer is treated."""
-        services = info.context.services
-        seconds = _lifetime(expires_in, services.settings.download_seconds)
-        return URL(services.storage.attachment_url(self.key, expires_in=seconds))
+        return self.address(info.context, expires_in)
+
+    def address(self, context: Context, expires_in: int | None = None) -> URL:
+        """The same of a context alone."""
+        seconds = _lifetime(expires_in, context.services.settings.download_seconds)
+        return URL(context.services.storage.attachment_url(self.key, expires_in=seconds))
 
 
 def _lifetime(asked: int | None, configured: int) -> int:
