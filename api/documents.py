@@ -1,6 +1,6 @@
-"""From the text of a query to a document that is valid and not too costly, before anything is executed."""
+"""From the text of a query to a document that is admitted, not too costly and valid, before its execution."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,7 @@ from api.context import Context
 from api.cost import Limits, QueryTooCostly, Size, measure, sizes_of
 from api.paging import MAX_PAGE
 from api.uploads import BYTES_OF_A_FILE
+from jobs.errors import LimitExceeded
 from jobs.settings import Settings
 
 _PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
@@ -70,7 +71,7 @@ _measure = _remembered(Parsed.measure)
 
 
 class Documents(SchemaExtension):
-    """Parses, measures and validates, in this order, each step within the limits of the settings.
+    """Counts operations, then parses, measures and validates, each step within the limits of the settings.
 
     Strawberry takes errors from a hook only when it validates: what was refused before has a stand-in until
     then.
@@ -79,10 +80,20 @@ class Documents(SchemaExtension):
     _parsed: Parsed | None = None
     _refusal: GraphQLError | None = None
 
+    async def on_operation(self) -> AsyncIterator[None]:
+        """Count it, whatever it says: nothing is done for one that is one too many."""
+        try:
+            await self.execution_context.context.admit_operation()
+        except LimitExceeded as refusal:
+            self._refusal = GraphQLError(refusal.message, original_error=refusal)
+        yield
+
     def on_parse(self) -> Iterator[None]:
         """Parse, or know already."""
         execution = self.execution_context
         try:
+            if self._refusal is not None:
+                raise self._refusal
             _check_variables(execution.variables, _settings(execution))
             self._parsed = _parsed(execution.query, _settings(execution))
             execution.graphql_document = self._parsed.document

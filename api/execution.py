@@ -237,7 +237,7 @@ def _coercion(item: GraphQLOutputType) -> Callable[[Any], Any] | None:
     definition = item.extensions.get(_DEFINITION) if is_object_type(item) else None
     if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
         return None
-    is_type_of = cast("GraphQLObjectType", item).is_type_of  # Strawberry's own looks at no `info`
+    is_type_of: Any = cast("GraphQLObjectType", item).is_type_of  # Strawberry's own looks at no `info`
     return _guarded(_itself if is_type_of is None else lambda value: is_type_of(value, None) or None)
 
 

@@ -14,7 +14,6 @@ from strawberry.types.arguments import InputContext
 from strawberry.utils.str_converters import to_camel_case
 
 from api import feed as feeds
-from api.admission import CountedOperations
 from api.context import Info
 from api.documents import Documents
 from api.enums import ImageOrder
@@ -322,7 +321,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, Documents, NamedOperation, CountedOperations],
+    extensions=[MaskedErrors, Documents, NamedOperation],
     execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

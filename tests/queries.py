@@ -1,6 +1,7 @@
 """Queries by chance over a schema: fragments, aliases, directives and arguments, wherever they may stand."""
 
 import random
+from typing import Any
 
 from graphql import (
     GraphQLField,
@@ -14,7 +15,11 @@ from graphql import (
 )
 
 _DECLARED = {"yes": "Boolean = true", "no": "Boolean! = false", "n": "Int = 3"}
-VARIABLES = {"yes": [True, False, None], "no": [True, False], "n": [1, None]}  # values that they may have
+VARIABLES: dict[str, list[Any]] = {
+    "yes": [True, False, None],
+    "no": [True, False],
+    "n": [1, None],
+}  # values that they may have
 _DIRECTIVES = ["@include(if: $yes)", "@skip(if: $no)", "@include(if: false)", "@skip(if: $yes)"]
 _ARGUMENTS = ["expiresIn: 5", "expiresIn: $n", "expiresIn: null"]
 _DEPTH = 5
