@@ -31,7 +31,7 @@ from jobs.errors import LimitExceeded
 from jobs.settings import Settings
 
 _PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
-_COST_OF_A_FILE = 150  # of `createUploads`, at most: all that can be asked of an upload target is 103
+COST_OF_A_FILE = 240  # of `createUploads`, at most: all that can be asked of an upload target is 236
 _MAX_ERRORS = 5  # each may repeat a long argument as a whole
 _MIN_VALUES = 10_000  # of variables, whatever the settings
 _MAX_KEYS = 1_000  # of one object; metadata of 4,096 bytes have fewer
@@ -155,7 +155,7 @@ def _validated(parsed: Parsed, execution: ExecutionContext) -> list[GraphQLError
         depth=settings.max_query_depth,
         aliases=settings.max_query_aliases,
         directives=settings.max_query_directives,
-        cost=max(settings.max_query_cost, settings.max_upload_files * _COST_OF_A_FILE),
+        cost=max(settings.max_query_cost, settings.max_upload_files * COST_OF_A_FILE),
         page=MAX_PAGE,
     )
     known = execution.query is not None and _is_short(execution.query)

@@ -239,7 +239,7 @@ class Mutation:
         if len(ids) > MAX_DELETIONS:
             raise InvalidInput(f"At most {MAX_DELETIONS} images can be deleted at once.")
         return DeleteImagesPayload(
-            results=list(await asyncio.gather(*(_delete(info, image_id, owner) for image_id in ids)))
+            found=list(await asyncio.gather(*(_delete(info, image_id, owner) for image_id in ids)))
         )
 
 

@@ -305,6 +305,8 @@ async def test_an_operation_too_many_is_refused_over_http(strict: System) -> Non
 class Unread(str):
     """A query that nobody looks at, or it says so."""
 
+    __slots__ = ()
+
     def __bool__(self) -> bool:
         return True
 
