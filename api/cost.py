@@ -62,7 +62,7 @@ class Weight(NamedTuple):
 
 
 _ORDINARY = Weight()
-_INTROSPECTION = Weight(3_000)  # there are more types than any list of them counts for
+_INTROSPECTION = Weight(5_000)  # there are more types than any list of them counts for
 
 
 class QueryTooCostly(GraphQLError):

@@ -7,6 +7,7 @@ another client asks `{ __typename }` without a pause; the first row is that clie
 """
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -24,7 +25,7 @@ from api.paging import MAX_PAGE
 from jobs.catalog import open_catalog
 from jobs.formats import VariantFormat
 from jobs.images import Image, Source, Status, StatusChange, Variant
-from jobs.settings import load_settings
+from jobs.settings import PREFIX, load_settings
 from jobs.supervise import free_port
 from tests import hostile
 from tests.records import NOON, an_image
@@ -43,6 +44,7 @@ _REQUESTS = (
 async def main() -> None:
     """Print the table."""
     port = free_port()
+    os.environ[f"{PREFIX}RATE_CREATIONS"] = "none"  # or most of what is asked for would be refused
     table = Table(title="Hostile requests, and what an innocent one beside them waits", title_justify="left")
     for column in ("", "bytes", "processor", "answered in", "max", "beside it", "max"):
         table.add_column(column, justify="left" if not column else "right")
