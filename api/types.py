@@ -220,7 +220,7 @@ class Image(Node):
     attempts: int = strawberry.field(description="How often a worker took it since it was last queued.")
     timeline: list[StatusChange] = strawberry.field(
         description="When it came to each state, earliest first.",
-        metadata={WEIGHT: Weight(items=50)},  # nothing bounds how often it can be reprocessed
+        metadata={WEIGHT: Weight(items=images.TIMELINE_LENGTH)},
     )
     created_at: datetime = strawberry.field(description="When its upload was asked for.")
     uploaded_at: datetime | None = strawberry.field(description="When its source was found in the store.")
