@@ -48,7 +48,7 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
     graphql-core 3.3 remembers which fields an operation selects, by the identity of lists that it makes anew
     for each event of a subscription: 3 kB a message, for as long as somebody subscribes. And an execution
     holds itself by the helpers that it has for resolvers, which none of ours uses: of each request, 70
-    objects were left to the garbage collector.
+    objects were left to the garbage collector. Those of one that fails still are: errors hold their frames.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -46,9 +46,7 @@ def _index(field: str, by: str) -> Index:
     partial: Document = {} if field == "created_at" else {field: _IS_DATE}
     match by:
         case "labels":
-            return Index(
-                f"{field}_by_label", [keys[0], (by, 1), *keys[1:]], partial | {"labels": _IS_STRING}
-            )
+            return Index(f"{field}_by_label", [keys[0], (by, 1), *keys[1:]], partial | {"labels": _IS_STRING})
         case "status":  # of which there may be one in a million
             return Index(f"{field}_by_status", [keys[0], (by, 1), *keys[1:], ("preset", 1)], partial)
     # The last two spare reading the records of other states and presets.
