@@ -12,7 +12,8 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage
 from strawberry.types.unset import UNSET, UnsetType
 
-from api.auth import LOOPBACK_ORIGIN, Authenticator, Caller
+from api.addresses import LOOPBACK_ORIGIN
+from api.auth import Authenticator, Caller
 from api.context import Context
 from api.http import GraphQLOverHTTP, decode
 from api.schema import schema

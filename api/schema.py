@@ -14,7 +14,6 @@ from strawberry.types.arguments import InputContext
 from strawberry.utils.str_converters import to_camel_case
 
 from api import feed as feeds
-from api.admission import CountedOperations
 from api.context import Info
 from api.documents import Documents
 from api.enums import ImageOrder
@@ -238,7 +237,7 @@ class Mutation:
         if len(ids) > MAX_DELETIONS:
             raise InvalidInput(f"At most {MAX_DELETIONS} images can be deleted at once.")
         return DeleteImagesPayload(
-            results=list(await asyncio.gather(*(_delete(info, image_id, owner) for image_id in ids)))
+            found=list(await asyncio.gather(*(_delete(info, image_id, owner) for image_id in ids)))
         )
 
 
@@ -320,7 +319,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, Documents, NamedOperation, CountedOperations],
+    extensions=[MaskedErrors, Documents, NamedOperation],
     execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -46,6 +46,7 @@ _INDEXES = [
     IndexModel([("owner", ASCENDING), ("changed_at", ASCENDING), ("_id", ASCENDING)], name="by_change"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
+_LIST_WITHIN = 5_000  # ms: a filter that nearly nothing passes may have to look at very much
 _DUPLICATE_KEY = 11_000  # a code of MongoDB's errors
 
 
@@ -204,7 +205,9 @@ class MongoCatalog:
         order: ImageOrder = ImageOrder.NEWEST_FIRST,
     ) -> list[Image]:
         page = page_query(owner, after=after, matching=matching, order=order)
-        return await self._find(page.filter, sort=page.sort, limit=first, hint=page.hint)
+        return await self._find(
+            page.filter, sort=page.sort, limit=first, hint=page.hint, max_time_ms=_LIST_WITHIN
+        )
 
     async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
         query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
@@ -246,15 +249,15 @@ class MongoCatalog:
             await self._database.command("ping")
 
     async def _find(
-        self, query: Document, *, sort: Keys | None = None, limit: int = 0, hint: str | None = None
+        self, query: Document, *, sort: Keys | None = None, limit: int = 0, **options: Any
     ) -> list[Image]:
         """Every readable record that is asked for; those that are not stand in nobody's place."""
         with _reaching():
-            found = await self._images.find(query, sort=sort, limit=limit, hint=hint).to_list(None)
+            found = await self._images.find(query, sort=sort, limit=limit, **options).to_list(None)
             images = list(_readable(found))
             if not limit or len(images) == limit or len(found) < limit:
                 return images
-            cursor = self._images.find(query, sort=sort, hint=hint)
+            cursor = self._images.find(query, sort=sort, **options)
             try:
                 images = []
                 async for document in cursor:
