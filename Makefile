@@ -17,7 +17,7 @@ run: $(READY)  ## start everything on this machine; ARGS="--port 9000" is passed
 	@exec $(BIN)/darkroom dev $(ARGS)
 
 test: check $(CLIENTS)  ## the whole test suite, on real services
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(READY)  ## style, types and the direction of imports
 	$(BIN)/ruff check .

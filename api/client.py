@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 import websockets
 
+from api.addresses import THIS_MACHINE
+from jobs.settings import LOOPBACK
+
 _SUBPROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 _CHUNK = 256 * 1024
 _TRIES = 4
 PATIENCE = 120  # seconds to wait for a server that says how long; whoever needs longer is told so
-_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 IMAGE_FIELDS = """
   id filename status version
@@ -50,7 +52,7 @@ async def open_http(**options: Any) -> AsyncIterator[httpx.AsyncClient]:
     Raises:
         ApiError: the environment names a proxy that cannot be used.
     """
-    here = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
+    here = {f"all://{host}": None for host in THIS_MACHINE}
     try:
         http = httpx.AsyncClient(mounts=here, **options)
     except (ImportError, ValueError) as error:
@@ -157,7 +159,7 @@ class Client:
 
     async def _subscribe(self, query: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         address = f"ws{self._url.removeprefix('http')}/graphql"
-        proxy: Literal[True] | None = None if urlsplit(address).hostname in _THIS_MACHINE else True
+        proxy: Literal[True] | None = None if urlsplit(address).hostname in LOOPBACK else True
         async with websockets.connect(address, subprotocols=[_SUBPROTOCOL], proxy=proxy) as socket:
             await socket.send(json.dumps({"type": "connection_init", "payload": self._authorization}))
             await socket.recv()  # connection_ack, or the socket is closed

@@ -154,6 +154,9 @@ class Catalog(Protocol):
     async def versions(self, image_ids: Iterable[str]) -> dict[str, int]:
         """The versions of those records that exist, by id: a tenth of what `get_many` costs."""
 
+    async def secret(self) -> str:
+        """A text that nobody can guess, and that stays the same for as long as the records do."""
+
     async def ping(self) -> None:
         """Ask the database for an answer."""
 
@@ -172,6 +175,7 @@ class Listed(NamedTuple):
     key: str
     byte_size: int
     last_modified: datetime
+    etag: str
 
 
 class Target(NamedTuple):
@@ -196,7 +200,10 @@ class Storage(Protocol):
     def presign_upload(
         self, key: str, *, byte_size: int, content_type: str, sha256: str | None, expires_in: int
     ) -> Target:
-        """A request that stores exactly this, once, within `expires_in` seconds. `sha256` is hex."""
+        """A request that stores exactly this, once, within `expires_in` seconds; with 0, it is too late.
+
+        `sha256` is hex.
+        """
 
     def download_url(self, key: str, *, expires_in: int) -> str:
         """A URL from which a browser can read the object for `expires_in` seconds or longer."""

@@ -186,4 +186,6 @@ class Remote:
             for item in await self._network.call(name, collect):
                 yield item
 
-        return stream if inspect.isasyncgenfunction(method) else call
+        if inspect.isasyncgenfunction(method):
+            return stream
+        return call if inspect.iscoroutinefunction(method) else method  # who signs asks nobody
