@@ -4,7 +4,7 @@ uvicorn alone waits for ever for a client that does not read, and a `close()` wa
 taken; it goes on reading, and answers each ping. Here nothing is sent, nor read, while more than 64 kB wait
 for a client in this process, and the kernel has at most 128 kB besides. What goes beyond that is the message
 that filled the room, and the answers to pings that came before it was full, 256 kB of them at the most. A
-client for whom all that is more than 16 MB is cut off at once, and one that takes nothing of it for ten
+client for whom all that is more than 16 MB is cut off at once, and one that takes nothing of it for eight
 seconds. One that is only silent is found by pings.
 """
 
@@ -21,7 +21,9 @@ from websockets import CloseCode
 
 from api.flow_control import Gate, Inbox
 
-STALLED_SECONDS = 10.0  # for which a client may leave everything unread that was written
+STALLED_SECONDS = (
+    8.0  # for which a client may leave everything unread; then, looks included, ten are not over
+)
 _LOOKS = 10  # in that time, at what it has taken
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
 MOST_WAITING = 16 * 1024 * 1024  # bytes; the longest answers have 12 MB
