@@ -21,9 +21,7 @@ from websockets import CloseCode
 
 from api.flow_control import Gate, Inbox
 
-STALLED_SECONDS = (
-    8.0  # for which a client may leave everything unread; then, looks included, ten are not over
-)
+STALLED_SECONDS = 8.0  # for which a client may leave everything unread: with the looks, it is gone within ten
 _LOOKS = 10  # in that time, at what it has taken
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
 MOST_WAITING = 16 * 1024 * 1024  # bytes; the longest answers have 12 MB
