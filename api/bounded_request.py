@@ -5,14 +5,13 @@ that does not read its answer.
 """
 
 import asyncio
-import socket
-import struct
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.connections import bound, reset
+
 MAX_HEAD = 64 * 1024  # bytes up to the end of the headers; of one read more may be kept
 REQUEST_SECONDS = 30.0  # for a request to come as a whole
-SEND_BUFFER = 64 * 1024  # bytes; the kernel doubles it, and would else let it grow to megabytes
 STALLED_SECONDS = 30.0  # for which a client may leave everything unread that was written
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -29,8 +28,7 @@ class BoundedRequest(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there, and shall say what he wants."""
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        bound(transport)
         super().connection_made(transport)
         self._await_request()
 
@@ -106,10 +104,3 @@ class BoundedRequest(HttpToolsProtocol):
             self._look_again(waiting)
         else:
             reset(self.transport)
-
-
-def reset(transport: asyncio.WriteTransport) -> None:
-    """End a connection at once: the kernel would go on waiting to deliver what the client has not read."""
-    connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

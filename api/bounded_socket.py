@@ -19,13 +19,13 @@ from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import CloseCode
 
+from api.connections import bound, reset
 from api.flow_control import Gate, Inbox
 
 STALLED_SECONDS = 8.0  # for which a client may leave everything unread: with the looks, it is gone within ten
 _LOOKS = 10  # in that time, at what it has taken
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
 MOST_WAITING = 16 * 1024 * 1024  # bytes; the longest answers have 12 MB
-_SEND_BUFFER = 64 * 1024  # bytes; the kernel doubles it, and would else let it grow to megabytes
 _GOODBYE_SECONDS = 2.0  # for a client's answer to the last word
 _BYTES_ACKED = struct.Struct("=120xQ")  # in Linux's `tcp_info`
 
@@ -45,8 +45,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection from HTTP, with a smaller buffer."""
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        bound(transport)
         super().connection_made(transport)
 
     def start_keepalive(self) -> None:
@@ -134,14 +133,12 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
 
     def _cut_off(self) -> None:
-        """Reset the connection: the kernel would go on waiting to deliver what the client has not read."""
+        """Reset the connection, unless it is over."""
         if self.disconnected:
             return
         self._let_be()
         self.stop_keepalive()
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        reset(self.transport)
 
     def _look_later(self, taken: int, since: float) -> None:
         delay = self.stalled_seconds / _LOOKS

@@ -43,7 +43,7 @@ REMEMBERED_CHARACTERS = 2_048  # of each; the queries of a page have some hundre
 
 
 class Parsed:
-    """A document as something that is hashed by its identity: by its content takes 50 µs."""
+    """A document that is hashed by its identity: by its content, all of it would be walked each time."""
 
     def __init__(self, query: str, max_tokens: int) -> None:
         """Parse; raises what the parser raises."""

@@ -38,7 +38,7 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
     """One operation.
 
     Most objects have nothing in them but attributes, down to scalars. Of each of these, graphql-core and
-    Strawberry make ten calls and an `info` that nobody asks for: 12 µs, of which 2 are left here. Whatever is
+    Strawberry make ten calls and an `info` that nobody asks for, most of which is spared here. Whatever is
     not plain goes their way, and so does a plain field with which anything goes wrong: reading has no
     effects, so it can be left off at any point.
 

@@ -24,8 +24,8 @@ MUCH = 64 * 2**20  # bytes: more than the kernel keeps for both sides
 class Impatient(BoundedRequest):
     """Waits for a moment only."""
 
-    request_seconds = 0.3
-    stalled_seconds = 0.3
+    request_seconds = 1.0
+    stalled_seconds = 1.0
 
 
 async def echo(request: Request) -> Response:
@@ -124,7 +124,7 @@ async def test_requests_that_come_as_a_whole_are_answered() -> None:
         for _ in range(4):
             await send(client, BEGINNING + b"Content-Length: 5\r\n\r\n12345")
             assert (await read(client)).endswith(b"\r\n\r\n5")
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(Impatient.request_seconds / 2)
 
 
 async def test_an_answer_that_is_not_read_is_not_kept() -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from api.auth import Caller
 from api.execution import PLAIN_FUNCTION, Execution
 from api.schema import Schema
 from jobs.access import Role
+from tests.collector import no_collector
 
 ADA = Caller("ada")
 
@@ -117,17 +118,6 @@ schema = Schema(
     extensions=[ParserCache, ValidationCache],
 )
 forgetful = Schema(Query, subscription=Subscription, execution_context_class=Execution)
-
-
-@contextmanager
-def no_collector() -> Iterator[None]:
-    """Nothing is collected in between."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize(

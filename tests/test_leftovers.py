@@ -26,6 +26,7 @@ from jobs.errors import DarkroomError
 from jobs.images import Image, Status
 from jobs.ports import Services
 from tests.bench.peers import Peer, connect
+from tests.collector import no_collector
 from tests.records import an_image
 from tests.sockets import EVERYTHING, INIT, Socket, connected, opened, subscribe
 from tests.system import System, running_beside, until
@@ -59,13 +60,8 @@ class BrokenCatalog:
 
 @pytest.fixture
 def _without_collector() -> Iterator[None]:
-    """What only the collector would free stays."""
-    gc.collect()
-    gc.disable()
-    try:
+    with no_collector():
         yield
-    finally:
-        gc.enable()
 
 
 @asynccontextmanager
