@@ -82,7 +82,9 @@ def prepare(
 
 @app.command()
 def upload(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with images.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files, folders with images, or globs.", show_default=False)
+    ],
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into folders below too.")
     ] = False,
@@ -96,16 +98,27 @@ def upload(
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="How many files at once.")] = 4,
     wait: Annotated[bool, typer.Option(help="Wait until every image is at rest.")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be uploaded, and ask no server.")
+    ] = False,
 ) -> None:
-    """Upload files and follow them to their end. Exits with 0 if all are ready, else with 1."""
+    """Upload files and follow them to their end; run again, it goes on where it was interrupted.
+
+    Exits with 0 if all are ready, with 1 if some are not, with 130 if it is interrupted.
+    """
     from api import upload as uploading
     from api.client import ApiError
+    from api.upload_items import UsageError, find_files
+    from api.upload_views import print_plan
 
     try:
         uploading.check_url(url)
-        files = uploading.find_files(paths, recursive=recursive)
-    except uploading.UsageError as error:
+        files = find_files(paths, recursive=recursive)
+    except UsageError as error:
         raise _failure(str(error), status=2) from None
+    if dry_run:
+        print_plan(files, as_json=as_json)
+        return
     try:
         work = uploading.upload(
             files, url=url, key=key, preset=preset, concurrency=concurrency, wait=wait, as_json=as_json

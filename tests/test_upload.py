@@ -79,10 +79,10 @@ async def system(embedded: Embedded) -> AsyncIterator[System]:
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    """A small photograph."""
+def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A small photograph that no other test has uploaded: it would not be uploaded again."""
     path = tmp_path / "photo.jpg"
-    path.write_bytes(samples.source())
+    path.write_bytes(samples.saved(samples.picture(), "jpeg", comment=request.node.name))
     return path
 
 
@@ -178,7 +178,7 @@ async def test_what_only_calls_itself_a_picture_is_rejected(system: System, tmp_
 async def test_one_bad_file_takes_no_good_one_with_it(system: System, tmp_path: Path, photo: Path) -> None:
     """All others get ready, though the command as a whole has failed."""
     text, note, empty = tmp_path / "text.jpg", tmp_path / "note.txt", tmp_path / "empty.png"
-    text.write_text("no picture")
+    text.write_text("no picture, among others")
     note.write_text("no picture either")
     empty.touch()
     other = tmp_path / "other.png"
