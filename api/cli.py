@@ -134,22 +134,42 @@ def upload(
 
 @app.command()
 def doctor(
-    orphans: Annotated[  # noqa: ARG001  (the one check there is yet: it must be named, for others to come)
+    orphans: Annotated[
         bool,
         typer.Option(
-            "--orphans", help="Look for objects without a record, and for records whose objects are gone."
+            "--orphans",
+            help="Look instead for objects without a record, and for records whose objects are gone.",
         ),
-    ],
+    ] = False,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Remove such objects, develop such images anew. Else only tell.")
+        bool,
+        typer.Option(
+            "--fix",
+            help="Set CORS, notification and indexes; with --orphans, remove such objects and develop "
+            "such images anew. Else only tell.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each finding.")] = False,
+    event_seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long the event of an upload may take.")
+    ] = 20,
 ) -> None:
-    """Check a deployment's data, while it runs. Exits with 1 if findings remain, with 2 if it cannot look."""
-    from api.doctor import find_orphans
+    """Check settings and services by real requests, while the system runs.
 
+    Exits with 1 if findings remain, with 2 if the settings are wrong.
+    """
+    from api.checkup import print_checkup
+    from api.doctor import find_orphans
+    from jobs.clock import now
+
+    settings = _configured(status=2)
+    work = (
+        find_orphans(settings, fix=fix, as_json=as_json)
+        if orphans
+        else print_checkup(settings, now, fix=fix, as_json=as_json, event_seconds=event_seconds)
+    )
     try:
-        consistent = asyncio.run(find_orphans(_configured(status=2), fix=fix, as_json=as_json))
+        consistent = asyncio.run(work)
     except (SettingsError, DarkroomError) as error:
         raise _failure(str(error), status=2) from None
     except KeyboardInterrupt:

@@ -78,14 +78,6 @@ async def system(embedded: Embedded) -> AsyncIterator[System]:
         yield running
 
 
-@pytest.fixture
-def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A small photograph that no other test has uploaded: it would not be uploaded again."""
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(samples.saved(samples.picture(), "jpeg", comment=request.node.name))
-    return path
-
-
 def photographs(folder: Path) -> dict[str, Path]:
     """`CORNERS` in every kind of file that people have."""
     upright = samples.picture(WIDTH, HEIGHT)
