@@ -1,5 +1,6 @@
 """Checks of MongoDB."""
 
+from datetime import UTC
 from typing import Any
 
 from pymongo.errors import PyMongoError
@@ -31,12 +32,13 @@ async def check_mongo(settings: Settings, clock: Clock, *, fix: bool) -> list[Re
                     "mongo", f"it does not answer: {reason(error)}", "start it, or correct DARKROOM_MONGO_URL"
                 )
             ]
+        theirs = hello["localTime"].replace(tzinfo=UTC)  # what a command answers has no zone of its own
         return [
             _version(version),
             _replica_set(hello),
             await _write_concern(database),
             await _indexes(MongoCatalog(database), fix=fix),
-            compare_clocks("mongo.clock", hello["localTime"], before=before, after=after),
+            compare_clocks("mongo.clock", theirs, before=before, after=after),
         ]
 
 
