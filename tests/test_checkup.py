@@ -271,7 +271,7 @@ async def test_a_bucket_that_tells_nobody_is_named_and_connected(corner: Setting
         async with running_beside(run_consumer(settings)):
             found = await check_events(settings, now, fix=False, within=1)
             assert faults(found).keys() == {"events.notification"}
-            connected = await check_events(settings, now, fix=True, within=20)
+            connected = await check_events(settings, now, fix=True, within=8)
     assert faults(connected) == {}
     assert verdict(connected, "events.notification") is Verdict.FIXED
     assert verdict(connected, "events") is Verdict.OK
@@ -318,6 +318,13 @@ async def test_a_store_without_a_hook_is_told_where_to_call(corner: Settings) ->
     results = await check_events(corner, now, fix=True, within=0.5)
     assert faults(results).keys() == {"events"}
     assert "/hooks/storage" in (results[-1].advice or "")
+
+
+async def test_events_that_could_not_be_tried_are_a_finding(settings: Settings) -> None:
+    """Here for want of Redis, by which they would come back."""
+    away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:9/0"})
+    assert faults(await check_events(away, now, fix=False, within=1)).keys() == {"events"}
+    assert await sources(settings) == []
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ import httpx
 from jobs.bucket import prepare_bucket, tells_queue
 from jobs.bus import RedisBus
 from jobs.checks.cors import open_web
-from jobs.checks.result import Result, fault, fixed, note, ok, reason
+from jobs.checks.result import Result, fault, fixed, ok, reason
 from jobs.checks.store import open_s3
 from jobs.clock import Clock
 from jobs.consumer import open_event_queue
@@ -54,7 +54,8 @@ async def check_events(settings: Settings, clock: Clock, *, fix: bool, within: f
                 return results
             return results + await _check_way(probe, settings, fix=fix, within=within)
     except Unavailable as error:
-        return [note("events", f"not tried: {error.message}")]
+        advice = "the key needs s3:PutObject, s3:DeleteObject and s3:ListBucket, and Redis must answer"
+        return [fault("events", f"not tried to the end: {error.message}", advice)]
 
 
 class _Probe:
@@ -115,8 +116,8 @@ class _Probe:
                     async for echo in echoes:
                         if echo is not None and echo[0] == key:
                             return time.monotonic() - stored, echo[1]
-        except TimeoutError:
-            pass
+        except (TimeoutError, httpx.HTTPError):
+            pass  # it did not come
         finally:
             await self._storage.delete([key])
         return None
