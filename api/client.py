@@ -38,6 +38,7 @@ mutation ($input: CreateUploadsInput!) {
 _COMPLETE = """
 mutation ($id: ID!) { completeUpload(id: $id) { ... on Image { IMAGE } ... on Problem { code message } } }
 """.replace("IMAGE", IMAGE_FIELDS)
+_REPROCESS = _COMPLETE.replace("completeUpload", "reprocessImage")
 _UPDATES = "subscription ($ids: [ID!]!) { imageUpdates(ids: $ids) { IMAGE } }".replace("IMAGE", IMAGE_FIELDS)
 
 
@@ -70,10 +71,12 @@ class Client:
         self._authorization = {"authorization": f"Bearer {key}"} if key else {}
 
     async def create_uploads(
-        self, files: Sequence[dict[str, Any]], preset: str | None
+        self, files: Sequence[dict[str, Any]], preset: str | None, *, idempotency_key: str | None = None
     ) -> list[dict[str, Any]]:
         """An `UploadTarget` or an `InvalidFile` for each `FileInput`."""
-        request = {"files": list(files)} | ({"preset": preset} if preset else {})
+        request: dict[str, Any] = {"files": list(files)}
+        request |= {"preset": preset} if preset else {}
+        request |= {"idempotencyKey": idempotency_key} if idempotency_key else {}
         data = await self._execute(_CREATE, {"input": request})
         results: list[dict[str, Any]] = data["createUploads"]["results"]
         return results
@@ -81,6 +84,11 @@ class Client:
     async def complete_upload(self, image_id: str) -> dict[str, Any]:
         """The `ImageResult` of the hint."""
         result: dict[str, Any] = (await self._execute(_COMPLETE, {"id": image_id}))["completeUpload"]
+        return result
+
+    async def reprocess(self, image_id: str) -> dict[str, Any]:
+        """The `ImageResult` of asking for the variants anew."""
+        result: dict[str, Any] = (await self._execute(_REPROCESS, {"id": image_id}))["reprocessImage"]
         return result
 
     async def put(self, path: Path, target: dict[str, Any], progress: Callable[[int], None]) -> None:

@@ -189,3 +189,12 @@ async def _notify(s3: "S3Client", bucket: str, queue_arn: str) -> None:
             ],
         },
     )
+
+
+async def tells_queue(s3: "S3Client", bucket: str, name: str) -> bool | None:
+    """Whether the bucket's notifications go to the queue of that name; None if the store does not say."""
+    try:
+        answer = await s3.get_bucket_notification_configuration(Bucket=bucket)
+    except SDK_ERRORS:
+        return None
+    return any(item["QueueArn"].endswith(f":{name}") for item in answer.get("QueueConfigurations", []))

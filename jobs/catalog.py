@@ -58,6 +58,22 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
         SettingsError: there can be no such database.
         Unavailable: the database does not answer.
     """
+    async with open_database(settings) as database:
+        catalog = MongoCatalog(database)
+        try:
+            await catalog.prepare()
+        except Unavailable as error:
+            raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
+        yield catalog
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Any]:
+    """The database that `settings` name, of which nothing is asked yet.
+
+    Raises:
+        SettingsError: there can be no such database.
+    """
     options: Document = {"tz_aware": True}
     if not _says(settings.mongo_url, "serverSelectionTimeoutMS"):
         options["serverSelectionTimeoutMS"] = 5_000  # the driver's own 30 s would hold up a whole request
@@ -71,12 +87,7 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
             "Names and passwords in it are percent-encoded."
         ) from error
     try:
-        catalog = MongoCatalog(client[settings.mongo_database])
-        try:
-            await catalog.prepare()
-        except Unavailable as error:
-            raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
-        yield catalog
+        yield client[settings.mongo_database]
     finally:
         closing = client.close()
         if inspect.isawaitable(closing):  # PyMongo's is, motor's is not
@@ -110,6 +121,12 @@ class MongoCatalog:
         """Create the indexes, unless they are there."""
         with _reaching():
             await self._images.create_indexes(_INDEXES)
+
+    async def missing_indexes(self) -> list[str]:
+        """The names of those that `prepare` would create."""
+        with _reaching():
+            there = await self._images.index_information()
+        return [name for index in _INDEXES if (name := index.document["name"]) not in there]
 
     async def add(self, images: Sequence[Image]) -> None:
         try:

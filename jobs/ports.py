@@ -260,6 +260,9 @@ class Bus(Protocol):
     async def publish(self, image: Image) -> None:
         """Tell every listener that `image` moved. Best effort: a lost hint is found by others."""
 
+    async def echo(self, key: str, *, via: str) -> None:
+        """Tell whoever stored a probe that its event came, and by which way. Best effort."""
+
     def changes(self) -> AsyncIterator[ImageChange | None]:
         """Every hint from now on, without end; None each time some may have been missed."""
 

@@ -16,6 +16,7 @@ from jobs.services import open_services
 from jobs.settings import Settings
 from tests.browser import CHROMIUM, open_browser
 from tests.ceph import Ceph, ceph_gateway, is_installed
+from tests.imaging import samples
 from tests.system import System, running_system
 
 
@@ -102,6 +103,14 @@ async def api(embedded: Embedded) -> AsyncIterator[System]:
     await make_bucket(settings)
     async with running_system(settings, worker=False, events=False) as running:
         yield running
+
+
+@pytest.fixture
+def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A small photograph that no other test has uploaded: it would not be uploaded again."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(samples.saved(samples.picture(), "jpeg", comment=request.node.name))
+    return path
 
 
 def settings_for(embedded: Embedded, corner: str, **more: object) -> Settings:

@@ -39,6 +39,9 @@ class LossyBus:
     async def publish(self, image: Image) -> None:
         """Lose it."""
 
+    async def echo(self, key: str, *, via: str) -> None:
+        """Likewise."""
+
     async def changes(self) -> AsyncIterator[ImageChange | None]:
         """Nothing but beginnings."""
         while True:
@@ -264,6 +267,9 @@ async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twi
             """Perhaps."""
             if chance.random() < 0.5:
                 await services.bus.publish(image)
+
+        async def echo(self, key: str, *, via: str) -> None:
+            """Nobody asks for it."""
 
         def changes(self) -> AsyncIterator[ImageChange | None]:
             """What came through."""
