@@ -57,7 +57,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        hub = Hub(services.catalog, services.bus)
+        hub = Hub(services)
         async with hub.running(), open_limiter(settings, services.clock) as limiter:
             yield {"services": services, "hub": hub, "limiter": limiter}
 

@@ -15,16 +15,17 @@ from typing import Self
 
 import structlog
 
-from api.watchers import OwnerWatch, OwnerWatcher, Watcher
-from jobs.clock import Clock
+from api.owner_watch import OwnerWatch
+from api.watchers import OwnerWatcher, Watcher
 from jobs.errors import Unavailable
 from jobs.images import Image
-from jobs.ports import Bus, Catalog
+from jobs.ports import Services
 
 log = structlog.get_logger(__name__)
 
 REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
 _AT_ONCE = 8  # owners that are caught up with, so that those for whom it takes long hold up nobody else
+_TURN_SECONDS = 30.0  # after which an owner's place is another's
 _PARTS = 20
 _PAGE = 200
 
@@ -53,16 +54,16 @@ class ImageWatcher(Watcher):
 class Hub:
     """Who watches what in this process."""
 
-    def __init__(self, catalog: Catalog, bus: Bus, *, refresh_seconds: float = REFRESH) -> None:
-        self._catalog = catalog
+    def __init__(self, services: Services, *, refresh_seconds: float = REFRESH) -> None:
+        self._services = services
+        self._catalog = services.catalog
         self._refresh_seconds = refresh_seconds
-        self._bus = bus
         self._by_image: defaultdict[str, set[Watcher]] = defaultdict(set)
         self._versions: dict[str, int] = {}  # the latest that was offered
         self._by_owner: dict[str, OwnerWatch] = {}
         self._stale = _Pending()
-        self._doubted = _Pending()
-        self._being_read: set[str] = set()  # owners who are doubted no more, and not yet caught up with
+        self._restless = _Pending()
+        self._being_settled: set[str] = set()
 
     def watch_images(self, image_ids: Sequence[str]) -> ImageWatcher:
         """A context in which somebody hears of these images."""
@@ -82,10 +83,10 @@ class Hub:
                 self._versions.pop(image_id, None)
 
     @contextmanager
-    def watch_owner(self, owner: str, clock: Clock) -> Iterator[tuple[OwnerWatcher, OwnerWatch]]:
+    def watch_owner(self, owner: str) -> Iterator[tuple[OwnerWatcher, OwnerWatch]]:
         """Hear of every image of `owner` until the context ends."""
         watcher = OwnerWatcher()
-        watch = self._by_owner.setdefault(owner, OwnerWatch(clock))
+        watch = self._by_owner.setdefault(owner, OwnerWatch(owner, self._services))
         watch.watchers.add(watcher)
         try:
             yield watcher, watch
@@ -102,11 +103,12 @@ class Hub:
                 watcher.offer(image)
         if image.owner in self._by_owner:
             self._by_owner[image.owner].offer(image)
+            self._restless.add([image.owner])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the bus for as long as the context lasts."""
-        work = (self._listen, self._read, self._catch_up, self._refresh)
+        work = (self._listen, self._read, self._settle_owners, self._refresh)
         tasks = [asyncio.create_task(_forever(each)) for each in work]
         try:
             yield
@@ -116,10 +118,10 @@ class Hub:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _listen(self) -> None:
-        async for change in self._bus.changes():
+        async for change in self._services.bus.changes():
             if change is None:
                 self._stale.add(self._by_image)
-                self._doubted.add(self._by_owner)
+                self._doubt(self._by_owner)
             elif change.id in self._by_image or change.owner in self._by_owner:
                 self._stale.add([change.id])
 
@@ -138,31 +140,40 @@ class Hub:
                 for image in images.values():
                     self.offer(image)
 
-    async def _catch_up(self) -> None:
-        """Look for changes of doubted owners that no hint told of, for some of them at a time."""
+    def _doubt(self, owners: Iterable[str]) -> None:
+        for owner in owners:
+            if watch := self._by_owner.get(owner):
+                watch.doubt()
+                self._restless.add([owner])
+
+    async def _settle_owners(self) -> None:
+        """Log and tell what changed of those who are followed, for some of them at a time."""
         room = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             while True:
-                for owner in await self._doubted.take():
-                    if owner in self._by_owner and owner not in self._being_read:
+                for owner in await self._restless.take():
+                    if owner in self._by_owner and owner not in self._being_settled:
                         await room.acquire()
-                        self._being_read.add(owner)
-                        group.create_task(self._catch_up_with(owner, room))
+                        self._being_settled.add(owner)
+                        group.create_task(self._settle(owner, room))
 
-    async def _catch_up_with(self, owner: str, room: asyncio.Semaphore) -> None:
-        """If that fails, doubt the owner again, but not at once: he would be asked for without a pause."""
+    async def _settle(self, owner: str, room: asyncio.Semaphore) -> None:
+        """If that fails, try again, but not at once: the catalog would be asked without a pause."""
         try:
-            if owner in self._by_owner:
-                await self._by_owner[owner].catch_up(owner, self._catalog)
+            async with asyncio.timeout(_TURN_SECONDS):
+                while (watch := self._by_owner.get(owner)) and watch.is_restless:
+                    await watch.settle()
         except Exception as error:
             if isinstance(error, Unavailable):
                 log.warning("an owner's changes wait for the catalog", reason=error.message)
+            elif isinstance(error, TimeoutError):
+                log.warning("an owner's changes take long")
             else:
                 log.exception("an owner's changes cannot be read")
             await asyncio.sleep(1)
-            self._doubted.add([owner])
+            self._restless.add([owner])
         finally:
-            self._being_read.discard(owner)
+            self._being_settled.discard(owner)
             room.release()
 
     async def _refresh(self) -> None:
@@ -171,7 +182,7 @@ class Hub:
             image_ids, owners = list(self._by_image), list(self._by_owner)
             for part in range(_PARTS):
                 await asyncio.sleep(self._refresh_seconds / _PARTS)
-                self._doubted.add(owners[part::_PARTS])
+                self._doubt(owners[part::_PARTS])
                 doubted = [image_id for image_id in image_ids[part::_PARTS] if image_id in self._by_image]
                 for start in range(0, len(doubted), _PAGE):
                     await self._compare(doubted[start : start + _PAGE])

@@ -8,31 +8,45 @@ from jobs.errors import InvalidInput
 from jobs.ports import Position
 
 MAX_PAGE = 100  # images
+_FOREIGN = "This cursor is not one that was given out here."
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-FEED = "FEED"  # the list of changes; all others are named after their orders
-
-
-def encode_cursor(position: Position, of: str = FEED) -> str:
+def encode_cursor(position: Position, of: str) -> str:
     """The cursor for a place in the list `of`."""
-    milliseconds = (position.at - _EPOCH) // timedelta(milliseconds=1)
-    return base64.urlsafe_b64encode(f"{of}:{milliseconds}:{position.id}".encode()).decode().rstrip("=")
+    return pack(of, str((position.at - _EPOCH) // timedelta(milliseconds=1)), position.id)
 
 
-def decode_cursor(cursor: str, of: str = FEED) -> Position:
+def decode_cursor(cursor: str, of: str) -> Position:
     """The place that `encode_cursor` wrote down.
+
+    Raises:
+        InvalidInput: it is not one of ours, or of another list.
+    """
+    milliseconds, image_id = unpack(cursor, of)
+    try:
+        return Position(_EPOCH + timedelta(milliseconds=int(milliseconds)), image_id)
+    except (ValueError, OverflowError):
+        raise InvalidInput(_FOREIGN) from None
+
+
+def pack(of: str, place: str, rest: str) -> str:
+    """A place in the list `of` as opaque text; `place` has no colon."""
+    return base64.urlsafe_b64encode(f"{of}:{place}:{rest}".encode()).decode().rstrip("=")
+
+
+def unpack(cursor: str, of: str) -> tuple[str, str]:
+    """What `pack` was given.
 
     Raises:
         InvalidInput: it is not one of ours, or of another list.
     """
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        listed, milliseconds, image_id = text.split(":", 2)
-        position = Position(_EPOCH + timedelta(milliseconds=int(milliseconds)), image_id)
-    except (binascii.Error, UnicodeError, ValueError, OverflowError):
-        raise InvalidInput("This cursor is not one that was given out here.") from None
+        listed, place, rest = text.split(":", 2)
+    except (binascii.Error, UnicodeError, ValueError):
+        raise InvalidInput(_FOREIGN) from None
     if listed != of:
         raise InvalidInput("This cursor is of a list in another order.")
-    return position
+    return place, rest

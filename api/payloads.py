@@ -7,11 +7,11 @@ from typing import Annotated, Self
 import strawberry
 
 from api.enums import ProblemCode
-from api.feed import FeedItem
 from api.paging import encode_cursor
 from api.turns import in_turns
 from api.types import URL, Image, ImageResult, Problem
 from api.uploads import Upload
+from api.watchers import FeedItem
 from jobs import images, presets
 from jobs.errors import LimitExceeded, Rejection
 from jobs.ports import ImageOrder
@@ -108,7 +108,7 @@ class DeleteImagesPayload:
 
 @strawberry.type(description="A change of one of the caller's images.")
 class FeedEvent:
-    """`api.feed.FeedItem`."""
+    """`api.watchers.FeedItem`."""
 
     cursor: str = strawberry.field(description="Give it to `feed(after:)` to go on from here.")
     image: Image = strawberry.field(description="The image as it is now.")

@@ -13,13 +13,14 @@ from strawberry.types import ExecutionContext, get_object_definition
 from strawberry.types.arguments import InputContext
 from strawberry.utils.str_converters import to_camel_case
 
-from api import feed as feeds
 from api.context import Info
 from api.documents import Documents
 from api.enums import ImageOrder
 from api.errors import MaskedErrors
 from api.execution import Execution
+from api.feed import feed as follow
 from api.filters import ImageFilter, given
+from api.image_updates import MAX_IDS, image_updates
 from api.paging import MAX_PAGE, decode_cursor
 from api.payloads import (
     CreateUploadsPayload,
@@ -253,14 +254,12 @@ class Subscription:
         self,
         info: Info,
         ids: Annotated[
-            list[strawberry.ID], strawberry.argument(description=f"Their ids, at most {feeds.MAX_IDS}.")
+            list[strawberry.ID], strawberry.argument(description=f"Their ids, at most {MAX_IDS}.")
         ],
     ) -> AsyncGenerator[Image, None]:
         """Never misses a change, and never shows an older state after a newer."""
         context = info.context
-        updates = feeds.image_updates(
-            ids, owner=context.owner, hub=context.hub, catalog=context.services.catalog
-        )
+        updates = image_updates(ids, owner=context.owner, hub=context.hub, catalog=context.services.catalog)
         async with aclosing(updates):
             async for image in updates:
                 shown = Image.from_domain(image, shared=True)
@@ -284,7 +283,7 @@ class Subscription:
     ) -> AsyncGenerator[FeedEvent, None]:
         """From a cursor on, the latest state of everything that changed since; each state once."""
         context = info.context
-        items = feeds.feed(after or None, owner=context.owner, hub=context.hub, services=context.services)
+        items = follow(after or None, owner=context.owner, hub=context.hub, services=context.services)
         async with aclosing(items):
             async for item in items:
                 shown = FeedEvent.from_domain(item)

@@ -1,14 +1,8 @@
-"""The catalog: images as documents in MongoDB.
+"""The catalog: images as documents in MongoDB."""
 
-The one module that knows the driver. Motor is at its end of life in favour of PyMongo's own async
-client, so only calls that both share are used here, and the contract suite runs over both.
-"""
-
-import inspect
 import json
-import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from secrets import token_hex
@@ -16,11 +10,10 @@ from typing import Any
 
 import structlog
 from pydantic import BaseModel
-from pymongo import ASCENDING, IndexModel, ReadPreference, ReturnDocument, WriteConcern
-from pymongo.errors import BulkWriteError, PyMongoError
-from pymongo.read_concern import ReadConcern
+from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo.errors import BulkWriteError
 
-from jobs.errors import SettingsError, Unavailable
+from jobs.errors import Unavailable
 from jobs.images import (
     MOVES,
     RETRY_WITHIN,
@@ -34,12 +27,11 @@ from jobs.images import (
 )
 from jobs.labels import labels_of
 from jobs.listing import INDEXES, Keys, behind, page_query
+from jobs.mongo import Document, missing_indexes, open_database, reaching, reliable
 from jobs.ports import EVERY_IMAGE, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-Document = dict[str, Any]
 
 _INDEXES = [
     *(IndexModel(index.keys, name=index.name, **index.options) for index in INDEXES),
@@ -67,77 +59,34 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
         yield catalog
 
 
-@asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Any]:
-    """The database that `settings` name, of which nothing is asked yet.
-
-    Raises:
-        SettingsError: there can be no such database.
-    """
-    options: Document = {"tz_aware": True}
-    if not _says(settings.mongo_url, "serverSelectionTimeoutMS"):
-        options["serverSelectionTimeoutMS"] = 5_000  # the driver's own 30 s would hold up a whole request
-    if not _says(settings.mongo_url, "socketTimeoutMS"):
-        options["socketTimeoutMS"] = 10_000  # a database that is frozen is away, too
-    try:
-        client = _client(settings, options)
-    except (PyMongoError, ValueError) as error:  # what they say may have a password in it
-        raise SettingsError(
-            "DARKROOM_MONGO_URL is wrong: it is no address of a MongoDB. "
-            "Names and passwords in it are percent-encoded."
-        ) from error
-    try:
-        yield client[settings.mongo_database]
-    finally:
-        closing = client.close()
-        if inspect.isawaitable(closing):  # PyMongo's is, motor's is not
-            await closing
-
-
-def _says(url: str, option: str) -> bool:
-    return re.search(rf"[?&]{option}=", url, re.IGNORECASE) is not None
-
-
-def _client(settings: Settings, options: Document) -> Any:
-    if settings.mongo_driver == "motor":
-        from motor.motor_asyncio import AsyncIOMotorClient
-
-        return AsyncIOMotorClient(settings.mongo_url, **options)
-    from pymongo import AsyncMongoClient
-
-    return AsyncMongoClient(settings.mongo_url, **options)
-
-
 class MongoCatalog:
     """`Catalog` over one MongoDB database, by either driver."""
 
     def __init__(self, database: Any) -> None:
-        self._database = database
-        self._images = _reliable(database["images"])
-        self._secrets = _reliable(database["secrets"])
+        self.database = database
+        self._images = reliable(database["images"])
+        self._secrets = reliable(database["secrets"])
         self._secret: str | None = None
 
     async def prepare(self) -> None:
         """Create the indexes, unless they are there."""
-        with _reaching():
+        with reaching():
             await self._images.create_indexes(_INDEXES)
 
     async def missing_indexes(self) -> list[str]:
         """The names of those that `prepare` would create."""
-        with _reaching():
-            there = await self._images.index_information()
-        return [name for index in _INDEXES if (name := index.document["name"]) not in there]
+        return await missing_indexes(self._images, _INDEXES)
 
     async def add(self, images: Sequence[Image]) -> None:
         try:
-            with _reaching():
+            with reaching():
                 await self._images.insert_many([_document(image) for image in images], ordered=False)
         except Unavailable as error:
             if not _only_duplicates(error.__cause__):
                 raise
 
     async def get(self, image_id: str) -> Image | None:
-        with _reaching():
+        with reaching():
             return _image(await self._images.find_one({"_id": image_id}))
 
     async def get_many(self, image_ids: Iterable[str], *, owner: str | None = None) -> dict[str, Image]:
@@ -181,13 +130,13 @@ class MongoCatalog:
         return moved
 
     async def _set(self, query: Document, update: Document) -> Image | None:
-        with _reaching():
+        with reaching():
             return _image(
                 await self._images.find_one_and_update(query, update, return_document=ReturnDocument.AFTER)
             )
 
     async def renew(self, image_id: str, *, fence: str, until: datetime) -> bool:
-        with _reaching():
+        with reaching():
             result = await self._images.update_one(
                 {"_id": image_id, "lease.fence": fence}, {"$set": {"lease.until": until, "due_at": until}}
             )
@@ -197,7 +146,7 @@ class MongoCatalog:
         update: Document = {"$set": {"lease.until": at, "due_at": at + RETRY_WITHIN}}
         if not counted:
             update["$inc"] = {"attempts": -1}
-        with _reaching():
+        with reaching():
             result = await self._images.update_one({"_id": image_id, "lease.fence": fence}, update)
             return bool(result.modified_count)
 
@@ -207,7 +156,7 @@ class MongoCatalog:
         return await self._find(query, sort=[("due_at", ASCENDING)], limit=limit)
 
     async def postpone(self, image: Image, *, until: datetime | None) -> None:
-        with _reaching():
+        with reaching():
             await self._images.update_one(
                 {"_id": image.id, "version": image.version}, {"$set": {"due_at": until}}
             )
@@ -232,7 +181,7 @@ class MongoCatalog:
 
     async def count_changed_since(self, owner: str, since: Position, *, limit: int) -> int:
         query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
-        with _reaching():
+        with reaching():
             return int(await self._images.count_documents(query, limit=limit))
 
     async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
@@ -240,18 +189,18 @@ class MongoCatalog:
         return await self._find(query, sort=[("_id", ASCENDING)], limit=limit)
 
     async def known(self, image_ids: Iterable[str]) -> set[str]:
-        with _reaching():
+        with reaching():
             found = await self._images.find(_among(image_ids), {"_id": True}).to_list(None)
             return {document["_id"] for document in found}
 
     async def versions(self, image_ids: Iterable[str]) -> dict[str, int]:
-        with _reaching():
+        with reaching():
             found = await self._images.find(_among(image_ids), {"version": True}).to_list(None)
             return {document["_id"]: document["version"] for document in found}
 
     async def secret(self) -> str:
         if self._secret is None:
-            with _reaching():
+            with reaching():
                 kept = await self._secrets.find_one_and_update(
                     {"_id": "ids"},
                     {"$setOnInsert": {"value": token_hex(32)}},
@@ -262,14 +211,14 @@ class MongoCatalog:
         return self._secret
 
     async def ping(self) -> None:
-        with _reaching():
-            await self._database.command("ping")
+        with reaching():
+            await self.database.command("ping")
 
     async def _find(
         self, query: Document, *, sort: Keys | None = None, limit: int = 0, **options: Any
     ) -> list[Image]:
         """Every readable record that is asked for; those that are not stand in nobody's place."""
-        with _reaching():
+        with reaching():
             found = await self._images.find(query, sort=sort, limit=limit, **options).to_list(None)
             images = list(_readable(found))
             if not limit or len(images) == limit or len(found) < limit:
@@ -284,19 +233,6 @@ class MongoCatalog:
             finally:
                 await cursor.close()
             return images
-
-
-def _reliable(collection: Any) -> Any:
-    """The same, but what the URL says of reads and writes does not count.
-
-    What is read decides what is removed, so it must neither be old nor be rolled back; what was written
-    must stay.
-    """
-    return collection.with_options(
-        read_preference=ReadPreference.PRIMARY,
-        read_concern=ReadConcern("majority"),
-        write_concern=WriteConcern("majority", j=True),
-    )
 
 
 def _among(image_ids: Iterable[str]) -> Document:
@@ -363,11 +299,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
-
-
-@contextmanager
-def _reaching() -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        raise Unavailable("The catalog does not answer.") from error

@@ -6,7 +6,7 @@ them. Anything that cannot be reached raises `Unavailable`.
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -161,6 +161,49 @@ class Catalog(Protocol):
         """Ask the database for an answer."""
 
 
+# A change becomes visible up to this long after what it says: clocks differ by five seconds, and a write may
+# be under way for as long again.
+FEED_OVERLAP = timedelta(seconds=10)
+FEED_KEPT = timedelta(days=7)  # the entries of a log
+
+
+class FeedState(NamedTuple):
+    """A state of an image."""
+
+    id: str
+    version: int
+    changed_at: datetime
+
+
+class FeedEntry(NamedTuple):
+    """What changed of an owner's images, since the entry `after`; that of a first entry is 0.
+
+    Every change from before `floor` is in this entry or in an earlier one, unless there is a `cut`: whoever
+    was told of all before it may have missed some. `at` is when it was written, no earlier than that of the
+    entry before.
+    """
+
+    seq: int
+    after: int
+    at: datetime
+    floor: datetime
+    states: tuple[FeedState, ...] = ()
+    cut: bool = False
+
+
+class FeedLog(Protocol):
+    """For each owner whose images are followed, what changed, in the order in which it can be seen."""
+
+    async def append(self, owner: str, entry: FeedEntry) -> bool:
+        """Add an entry; false if there is one already after the one that it names."""
+
+    async def entries(self, owner: str, *, after: int, limit: int) -> list[FeedEntry]:
+        """Those with a greater `seq`, in that order, at most `limit` of them."""
+
+    async def tail(self, owner: str) -> list[FeedEntry]:
+        """The last entry, and those before it that may tell of changes after its floor, the oldest first."""
+
+
 class Stored(NamedTuple):
     """What the store says of an object."""
 
@@ -273,6 +316,7 @@ class Services:
 
     settings: Settings
     catalog: Catalog
+    feed_log: FeedLog
     storage: Storage
     queue: Queue
     bus: Bus

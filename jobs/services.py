@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from jobs.bus import RedisBus
 from jobs.catalog import open_catalog
 from jobs.clock import now
+from jobs.feed_log import MongoFeedLog
 from jobs.ports import Services
 from jobs.queue import RedisQueue, open_redis
 from jobs.settings import Settings
@@ -25,9 +26,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         open_redis(settings) as redis,
         open_storage(settings, now) as storage,
     ):
+        feed_log = MongoFeedLog(catalog.database)
+        await feed_log.prepare()
         yield Services(
             settings=settings,
             catalog=catalog,
+            feed_log=feed_log,
             storage=storage,
             queue=RedisQueue(redis, settings),
             bus=RedisBus(redis, settings),

@@ -5,6 +5,7 @@ They keep the contracts of `jobs.ports` as the real ones do: the same suites run
 
 import base64
 import hashlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
@@ -26,6 +27,8 @@ from jobs.images import (
 )
 from jobs.ports import (
     EVERY_IMAGE,
+    FEED_OVERLAP,
+    FeedEntry,
     ImageFilter,
     ImageOrder,
     Listed,
@@ -171,6 +174,28 @@ class MemoryCatalog:
         """The record with these fields, as strictly read as one that comes from a database."""
         self._images[image.id] = Image.model_validate(image.model_dump() | fields)
         return self._images[image.id]
+
+
+class MemoryFeedLog:
+    """`FeedLog` over lists."""
+
+    def __init__(self) -> None:
+        self._entries: defaultdict[str, list[FeedEntry]] = defaultdict(list)
+
+    async def append(self, owner: str, entry: FeedEntry) -> bool:
+        entries = self._entries[owner]
+        if any(other.after == entry.after for other in entries):
+            return False
+        entries.append(entry)
+        entries.sort()
+        return True
+
+    async def entries(self, owner: str, *, after: int, limit: int) -> list[FeedEntry]:
+        return [entry for entry in self._entries[owner] if entry.seq > after][:limit]
+
+    async def tail(self, owner: str) -> list[FeedEntry]:
+        entries = self._entries[owner]
+        return [entry for entry in entries if entry.at >= entries[-1].floor - FEED_OVERLAP]
 
 
 class _Object(NamedTuple):

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 import websockets
 
-from api.paging import encode_cursor
+from api.feed_cursor import FeedCursor
+from api.owner_watch import OwnerWatch
 from api.permissions import Requires
 from api.schema import schema
 from api.uploads import FileRequest, Upload, create_uploads
 from jobs.access import Role
 from jobs.bucket import prepare_bucket
+from jobs.clock import now
 from jobs.embedded import Embedded
 from jobs.formats import VariantFormat
 from jobs.images import Source, Status, Variant, variant_key
-from jobs.ports import Position
 from tests.conftest import settings_for
 from tests.memory import admit_all
-from tests.records import NOON, an_image
+from tests.records import an_image
 from tests.system import System, running_system
 from tests.test_api import connect
 from tests.tokens import SECRET, claims, signed
@@ -101,16 +102,17 @@ async def system(embedded: Embedded) -> AsyncIterator[System]:
 async def test_who_may_do_what(transport: str, who: str, owner: str, field: str, system: System) -> None:
     """With too small a role it is refused; another's image is as if it were not there, whatever the role."""
     caller = f"caller-{secrets.token_hex(6)}"
+    place = await OwnerWatch(caller, system.services).begin()
     image_id = await an_image_of(caller if owner == "own" else f"other-{caller}", field, system)
     before = await system.services.catalog.get(image_id)
     # In the feed of the caller, where a change of another's would stand in front of it.
-    await system.services.catalog.add([an_image(owner=caller, changed_at=NOON + timedelta(minutes=1))])
+    await system.services.catalog.add([an_image(owner=caller, changed_at=now() + timedelta(seconds=1))])
 
     token = None if who == "stranger" else signed(claims(sub=caller, roles=[who]))
     file = {"filename": FILE.filename, "contentType": FILE.content_type, "byteSize": FILE.byte_size}
     variables = {
         "id": image_id,
-        "after": encode_cursor(Position(NOON - timedelta(minutes=1), "")),
+        "after": place.encode(),
         "input": {"files": [file], "idempotencyKey": "the same"},
     }
     ask = over_http if transport == "http" else over_websocket
@@ -134,7 +136,7 @@ async def test_who_may_do_what(transport: str, who: str, owner: str, field: str,
 async def test_nothing_is_followed_over_http(field: str, accept: str, system: System) -> None:
     """Such a stream would not end with the token; a websocket does."""
     image_id = await an_image_of("ada", field, system)
-    after = encode_cursor(Position(NOON - timedelta(minutes=1), ""))
+    after = FeedCursor(1).encode()
     answer = await system.http.post(
         f"{system.url}/graphql",
         json={"query": FIELDS[field][1], "variables": {"id": image_id, "after": after}},
@@ -157,7 +159,9 @@ async def an_image_of(owner: str, field: str, system: System) -> str:
         )
         assert isinstance(upload, Upload)
         return upload.image.id
-    image = an_image(owner=owner, status=Status.READY, source=Source(etag="e", byte_size=1_000))
+    image = an_image(
+        owner=owner, status=Status.READY, changed_at=now(), source=Source(etag="e", byte_size=1_000)
+    )
     variant = Variant(
         name="w320",
         key=variant_key(image.id, "fence", "w320.webp"),

@@ -435,10 +435,10 @@ async def test_records_that_cannot_be_read_stand_in_nobodys_place(mongo: MongoCa
 async def test_the_sweep_finds_what_is_due_by_its_index(mongo: MongoCatalog) -> None:
     """However many records are at rest, they are not read."""
     await mongo.add([an_image() for _ in range(50)] + [an_image(due_at=NOON)])
-    await mongo._database.command("profile", 2)  # noqa: SLF001
+    await mongo.database.command("profile", 2)
     assert len(await mongo.due(at=NOON, limit=10)) == 1
     profiled = {"op": "query", "ns": {"$regex": "images$"}}
-    entry = await mongo._database["system.profile"].find_one(profiled)  # noqa: SLF001
+    entry = await mongo.database["system.profile"].find_one(profiled)
     assert "due" in entry["planSummary"]
     assert entry["docsExamined"] == 1
 
@@ -464,7 +464,7 @@ async def test_no_url_weakens_what_is_read_and_written(corner: Settings, driver:
         open_catalog(corner) as usual,
         open_catalog(corner.model_copy(update={"mongo_driver": driver, "mongo_url": url})) as catalog,
     ):
-        database = usual._database  # noqa: SLF001
+        database = usual.database
         await database.command("profile", 2)
         await catalog.add([image])
         assert await catalog.renew(image.id, fence="a-fence", until=LATER)

@@ -16,11 +16,12 @@ from strawberry.schema.config import StrawberryConfig
 
 from api.auth import Caller
 from api.execution import Execution
-from api.feed import FeedItem
+from api.feed_cursor import FeedCursor
 from api.payloads import CreateUploadResult, FeedEvent, ImageConnection, InvalidFile, Preset, UploadTarget
 from api.schema import Schema
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node, Problem
 from api.uploads import Upload
+from api.watchers import FeedItem
 from jobs import images, presets
 from jobs.errors import Conflict, NotFound, ProblemCode, Rejection, Unavailable
 from jobs.facts import Camera, Note, NoteCode
@@ -146,7 +147,7 @@ def everything(seed: int) -> Query:
     page = ImageConnection.from_domain(
         [a_record(rng) for _ in range(3)], first=2, order=ImageOrder.NEWEST_FIRST, continued=False
     )
-    event = FeedEvent.from_domain(FeedItem("a", a_record(rng)))
+    event = FeedEvent.from_domain(FeedItem(FeedCursor(1, 2), a_record(rng)))
     target = UploadTarget.from_domain(Upload(a_record(rng), Target("PUT", "https://a.example", {"a": "b"})))
     refused = InvalidFile.from_domain("a", Rejection(ProblemCode.FILE_TOO_LARGE, "too large"))
     gone = ImageNotFound.from_domain("a", NotFound("gone"))
@@ -227,7 +228,7 @@ async def test_all_who_hear_of_a_change_are_told_what_was_worked_out_once() -> N
     storage = Addresses(refused=0)
     for n, fields in enumerate(["variants { url }", "variants { url }", "id variants { url }"]):
         root = everything(0)
-        root.event = FeedEvent.from_domain(FeedItem(f"{n}", image))
+        root.event = FeedEvent.from_domain(FeedItem(FeedCursor(n), image))
         told, errors = await answer(ours, f"{{ event {{ cursor image {{ {fields} }} }} }}", {}, root, storage)
-        assert (json.loads(told)["event"]["cursor"], errors) == (f"{n}", [])
+        assert (json.loads(told)["event"]["cursor"], errors) == (FeedCursor(n).encode(), [])
     assert storage.asked == 2 * [variant.key for variant in image.variants]

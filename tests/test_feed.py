@@ -1,227 +1,144 @@
-"""Subscribers see the current state first and the last one eventually, whatever gets lost."""
+"""Who follows an owner hears of every change once, over however many lives, whatever gets lost."""
 
 import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, aclosing
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
-from api.feed import MAX_IDS, MAX_REPLAY, feed, image_updates
-from api.feed_cursor import MAX_TOLD, FeedCursor, digest
+from api.feed import feed
+from api.feed_cursor import FeedCursor
 from api.hub import Hub
-from api.paging import encode_cursor
-from api.watchers import MAX_WAITING, Watcher
+from api.owner_watch import MAX_REPLAY
+from api.watchers import MAX_WAITING, FeedItem
 from jobs.clock import now
-from jobs.errors import CursorTooOld, InvalidInput, NotFound, Unavailable
+from jobs.errors import CursorTooOld, InvalidInput, Unavailable
 from jobs.images import Image, ImageChange, Move, Status
-from jobs.ports import Catalog, Position, Services
+from jobs.mongo import open_database
+from jobs.ports import FeedEntry, FeedState, Services
+from tests.following import LossyBus
 from tests.records import NOON, a_lease, an_image
 from tests.system import until
-
-LATER = NOON + timedelta(seconds=1)
-
-
-class LossyBus:
-    """A bus that loses every message; the test says when it notices."""
-
-    def __init__(self) -> None:
-        self._noticed: asyncio.Queue[ImageChange | None] = asyncio.Queue()
-
-    def notice(self) -> None:
-        """Begin anew, as after a broken connection."""
-        self._noticed.put_nowait(None)
-
-    async def publish(self, image: Image) -> None:
-        """Lose it."""
-
-    async def echo(self, key: str, *, via: str) -> None:
-        """Likewise."""
-
-    async def changes(self) -> AsyncIterator[ImageChange | None]:
-        """Nothing but beginnings."""
-        while True:
-            yield await self._noticed.get()
 
 
 @pytest.fixture
 async def hub(services: Services) -> AsyncIterator[Hub]:
     """The hub of an API process, following the real bus."""
-    hub = Hub(services.catalog, services.bus)
+    hub = Hub(services)
     async with hub.running():
         yield hub
 
 
-async def moved(services: Services, image: Image, move: Move, fence: str | None = None) -> Image:
-    """The record after a move that everybody is told of."""
-    after = await services.catalog.move(image.id, move, at=LATER, fence=fence)
+async def changed(services: Services, image: Image, at: datetime | None = None) -> Image:
+    """The record after a move that leaves it where it is, and that everybody is told of."""
+    after = await services.catalog.move(image.id, Move.RETARGET, at=at or now())
     assert after is not None
     await services.bus.publish(after)
     return after
 
 
-async def test_the_current_state_comes_first_and_then_every_change(services: Services, hub: Hub) -> None:
-    """From wherever the image is to its rest; then the stream ends."""
-    image = an_image()
-    await services.catalog.add([image])
-    updates = image_updates([image.id], owner="ada", hub=hub, catalog=services.catalog)
-    async with aclosing(updates):
-        assert await anext(updates) == image
-        uploaded = await moved(services, image, Move.ARRIVE)
-        assert await anext(updates) == uploaded
-        failed = await moved(services, image, Move.FAIL)
-        assert await anext(updates) == failed
-        with pytest.raises(StopAsyncIteration):
-            await anext(updates)
+async def a_cursor(services: Services, hub: Hub) -> str:
+    """That of a client of ada's which was told of one image, and went away."""
+    image = an_image(changed_at=services.clock())
+    async with aclosing(feed(None, owner="ada", hub=hub, services=services)) as items:
+        first = asyncio.ensure_future(anext(items))
+        await until(lambda: _listens(hub))
+        await services.catalog.add([image])
+        hub.offer(image)
+        return (await first).cursor
 
 
-async def test_a_change_between_listening_and_reading_is_not_missed(services: Services, hub: Hub) -> None:
-    """The completion happens while the first read is under way."""
-    image = an_image(status=Status.PROCESSING, lease=a_lease())
-    await services.catalog.add([image])
-
-    class SlowCatalog:
-        """Answers with the state from before a completion that happens meanwhile."""
-
-        async def get_many(self, image_ids: list[str], *, owner: str | None = None) -> dict[str, Image]:
-            """The state of a moment ago."""
-            before = await services.catalog.get_many(image_ids, owner=owner)
-            await moved(services, image, Move.FINISH, fence="a-fence")
-            return before
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(services.catalog, name)
-
-    slow = replace(services, catalog=SlowCatalog()).catalog  # type: ignore[arg-type]
-    updates = image_updates([image.id], owner="ada", hub=hub, catalog=slow)
-    assert [state.status async for state in updates] == [Status.PROCESSING, Status.READY]
+async def _listens(hub: Hub) -> bool:
+    with hub.watch_owner("ada") as (_, watch):
+        await watch.begin()
+        return len(watch.watchers) > 1
 
 
-async def test_lost_messages_are_made_up_for(services: Services) -> None:
-    """When the connection to Redis begins anew, whatever is watched is read again."""
-    bus = LossyBus()
-    hub = Hub(services.catalog, bus)
-    image = an_image(status=Status.PROCESSING, lease=a_lease())
-    await services.catalog.add([image])
-    async with hub.running():
-        updates = image_updates([image.id], owner="ada", hub=hub, catalog=services.catalog)
-        async with aclosing(updates):
-            assert (await anext(updates)).status is Status.PROCESSING
-            await moved(replace(services, bus=bus), image, Move.FINISH, fence="a-fence")
-            bus.notice()
-            assert (await anext(updates)).status is Status.READY
-
-
-async def test_an_older_state_never_follows_a_newer(services: Services, hub: Hub) -> None:
-    """Doubled and late messages tell nothing new."""
-    image = an_image()
-    await services.catalog.add([image])
-    updates = image_updates([image.id], owner="ada", hub=hub, catalog=services.catalog)
-    async with aclosing(updates):
-        versions = [(await anext(updates)).version]
-        uploaded = await moved(services, image, Move.ARRIVE)
-        for late in (image, uploaded, image, uploaded):
-            await services.bus.publish(late)
-        versions.append((await anext(updates)).version)
-        await moved(services, image, Move.FAIL)
-        versions += [state.version async for state in updates]
-    assert versions == [1, 2, 3]
-
-
-async def test_another_owners_image_looks_like_none(services: Services, hub: Hub) -> None:
-    """Neither its state nor its existence is told."""
-    image = an_image(owner="bob")
-    await services.catalog.add([image])
-    for image_id in (image.id, "img_unknown"):
-        with pytest.raises(NotFound, match=image_id):
-            await anext(image_updates([image_id], owner="ada", hub=hub, catalog=services.catalog))
-
-
-@pytest.mark.parametrize("count", [0, MAX_IDS + 1])
-async def test_the_number_of_ids_is_bounded(services: Services, hub: Hub, count: int) -> None:
-    """None is nothing to wait for; too many are a burden."""
-    ids = [f"img_{n}" for n in range(count)]
-    with pytest.raises(InvalidInput):
-        await anext(image_updates(ids, owner="ada", hub=hub, catalog=services.catalog))
-
-
-async def test_an_id_named_twice_is_followed_once(services: Services, hub: Hub) -> None:
-    """A careless client gets no doubled messages."""
-    image = an_image(status=Status.READY)
-    await services.catalog.add([image])
-    updates = image_updates([image.id, image.id], owner="ada", hub=hub, catalog=services.catalog)
-    assert [state.id async for state in updates] == [image.id]
-
-
-async def test_a_subscriber_that_does_not_read_holds_one_state_of_each_image() -> None:
-    """Latest wins, and an older state never replaces a newer."""
-    watcher = Watcher()
-    one, other = an_image(), an_image()
-    for version in (1, 5, 3):
-        watcher.offer(one.model_copy(update={"version": version}))
-    watcher.offer(other)
-    assert [(image.id, image.version) for image in await watcher.take()] == [(one.id, 5), (other.id, 1)]
+async def told(cursor: str | None, count: int, services: Services, hub: Hub) -> list[FeedItem]:
+    """What ada's client is told in a life of so many events."""
+    async with aclosing(feed(cursor, owner="ada", hub=hub, services=services)) as items:
+        return [await anext(items) for _ in range(count)]
 
 
 async def test_the_feed_tells_every_change_of_the_owners_images(services: Services, hub: Hub) -> None:
     """From now on, and nobody else's."""
     mine, theirs = an_image(), an_image(owner="bob")
     await services.catalog.add([mine, theirs])
-    at_noon = replace(services, clock=lambda: NOON)
-    items = feed(None, owner="ada", hub=hub, services=at_noon)
-    async with aclosing(items):
+    async with aclosing(feed(None, owner="ada", hub=hub, services=services)) as items:
         first = asyncio.ensure_future(anext(items))
-        await moved(services, theirs, Move.ARRIVE)
-        uploaded = await moved(services, mine, Move.ARRIVE)
-        told = [await first]
-        while told[-1].image != uploaded:
-            told.append(await anext(items))
-        assert {item.image.owner for item in told} == {"ada"}
+        await until(lambda: _listens(hub))
+        await changed(services, theirs)
+        states = [await changed(services, mine)]
+        assert (await first).image == states[0]
+        await changed(services, theirs)
+        states.append(await changed(services, mine))
+        assert (await anext(items)).image == states[1]
 
 
 async def test_the_feed_resumes_behind_a_cursor(services: Services, hub: Hub) -> None:
-    """A client that was away gets the latest state of everything that changed meanwhile."""
-    images = [an_image(changed_at=NOON + timedelta(minutes=n)) for n in range(3)]
+    """A client that was away gets the latest state of everything that changed meanwhile, and no more."""
+    images = [an_image(changed_at=now() - timedelta(hours=1)) for _ in range(4)]
     await services.catalog.add(images)
-    morning = encode_cursor(Position(NOON - timedelta(hours=3), ""))
-    async with aclosing(feed(morning, owner="ada", hub=hub, services=services)) as items:
-        seen = [await anext(items) for _ in range(3)]
-    assert [item.image for item in seen] == images
+    cursor = await a_cursor(services, hub)
+    for image in images[:3]:
+        await changed(services, image)
+    latest = [await changed(services, image) for image in images[1::-1]]
+    latest.insert(0, (await services.catalog.get_many([images[2].id]))[images[2].id])
+    seen = await told(cursor, 3, services, hub)
+    assert sorted(item.image.id for item in seen) == sorted(image.id for image in latest)
+    assert {item.image.id: item.image for item in seen} == {image.id: image for image in latest}
 
-    async with aclosing(feed(seen[1].cursor, owner="ada", hub=hub, services=services)) as items:
-        resumed = [await anext(items)]
-        while resumed[-1].image != images[2]:
-            resumed.append(await anext(items))
-        assert images[0] not in [item.image for item in resumed]
+    another = Hub(services)  # that of another process
+    async with another.running():
+        last = await changed(services, images[3])
+        assert [item.image for item in await told(seen[1].cursor, 2, services, another)] == [
+            seen[2].image,
+            last,
+        ]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "%%%", "bm9uc2Vuc2U", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "%%%", "bm9uc2Vuc2U", "OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA", "RkVFRDowMTow", "RkVFRDp4OjA"]
+)
 async def test_a_foreign_cursor_is_refused(services: Services, hub: Hub, cursor: str) -> None:
     """With a reason, not a traceback."""
     with pytest.raises(InvalidInput, match="cursor"):
-        await anext(feed(cursor, owner="ada", hub=hub, services=services))
+        await told(cursor, 1, services, hub)
+
+
+@pytest.mark.parametrize("place", [FeedCursor(1, 0), FeedCursor(10**18 - 1, 10**18 - 1)])
+async def test_a_cursor_of_a_log_that_is_no_more_is_too_old(
+    services: Services, hub: Hub, place: FeedCursor
+) -> None:
+    """Or of one that was not yet, as where a database was restored."""
+    with pytest.raises(CursorTooOld):
+        await told(place.encode(), 1, services, hub)
+
+
+@pytest.mark.parametrize("place", [FeedCursor(1, 0), FeedCursor(10**18 - 1, 10**18 - 1)])
+def test_a_cursor_comes_back_as_it_went(place: FeedCursor) -> None:
+    """As text that goes into a URL."""
+    assert FeedCursor.decode(place.encode()) == place
+    assert place.encode().replace("-", "").replace("_", "").isalnum()
 
 
 async def test_a_message_that_got_lost_unnoticed_is_made_up_for(services: Services) -> None:
-    """No connection broke: everything that is watched is read again now and then."""
-    bus = LossyBus()
-    hub = Hub(services.catalog, bus, refresh_seconds=0.1)
-    image = an_image(status=Status.PROCESSING, lease=a_lease())
-    await services.catalog.add([image])
-    deaf = replace(services, bus=bus, clock=lambda: NOON)
-    async with hub.running():
-        updates = image_updates([image.id], owner="ada", hub=hub, catalog=services.catalog)
-        items = feed(encode_cursor(Position(NOON, "")), owner="ada", hub=hub, services=deaf)
-        async with aclosing(updates), aclosing(items):
-            assert (await anext(updates)).status is Status.PROCESSING
-            assert (await anext(items)).image.status is Status.PROCESSING
-            await moved(deaf, image, Move.FINISH, fence="a-fence")
-            assert (await anext(updates)).status is Status.READY
-            assert (await anext(items)).image.status is Status.READY
+    """No connection broke: everything that is followed is looked at again now and then."""
+    deaf = replace(services, bus=LossyBus())
+    hub = Hub(deaf, refresh_seconds=0.1)
+    image = an_image(status=Status.PROCESSING, lease=a_lease(), changed_at=now())
+    async with hub.running(), aclosing(feed(None, owner="ada", hub=hub, services=deaf)) as items:
+        first = asyncio.ensure_future(anext(items))
+        await until(lambda: _listens(hub))
+        await services.catalog.add([image])
+        assert (await first).image == image
+        assert await services.catalog.move(image.id, Move.FINISH, at=now(), fence="a-fence")
+        assert (await anext(items)).image.status is Status.READY
 
 
 @pytest.mark.parametrize("behind", [timedelta(seconds=4), timedelta(seconds=-60)])
@@ -229,25 +146,48 @@ async def test_the_feed_tells_what_a_process_with_another_clock_did(
     services: Services, hub: Hub, behind: timedelta
 ) -> None:
     """One that is a little behind, or one far ahead that hides nothing of the others."""
-    images = [an_image(changed_at=NOON - timedelta(hours=1)) for _ in range(3)]
+    images = [an_image(changed_at=now() - timedelta(hours=1)) for _ in range(3)]
     await services.catalog.add(images)
-    items = feed(None, owner="ada", hub=hub, services=replace(services, clock=lambda: NOON))
-    async with aclosing(items):
-        for image, at in zip(images, (NOON, NOON - behind, NOON), strict=True):
-            after = await services.catalog.move(image.id, Move.ARRIVE, at=at)
-            assert after is not None
-            await services.bus.publish(after)
-            assert (await anext(items)).image.id == image.id
+    async with aclosing(feed(None, owner="ada", hub=hub, services=services)) as items:
+        following = asyncio.ensure_future(anext(items))
+        await until(lambda: _listens(hub))
+        for image, off in zip(images, (timedelta(), behind, timedelta()), strict=True):
+            await changed(services, image, at=now() - off)
+            assert (await following).image.id == image.id
+            following = asyncio.ensure_future(anext(items))
+        following.cancel()
+        await asyncio.wait([following])
 
 
 async def test_the_feed_does_not_tell_what_was_before_it(services: Services, hub: Hub) -> None:
     """Without a cursor it begins now, however short ago the last change was."""
-    before, after = [an_image(changed_at=NOON - timedelta(milliseconds=1)) for _ in range(2)]
+    before, after = [an_image(changed_at=now()) for _ in range(2)]
     await services.catalog.add([before, after])
-    items = feed(None, owner="ada", hub=hub, services=replace(services, clock=lambda: NOON))
-    async with aclosing(items):
-        await moved(services, after, Move.ARRIVE)
-        assert (await anext(items)).image.id == after.id
+    async with aclosing(feed(None, owner="ada", hub=hub, services=services)) as items:
+        following = asyncio.ensure_future(anext(items))
+        await until(lambda: _listens(hub))
+        await changed(services, after)
+        assert (await following).image.id == after.id
+
+
+class HalfDeaf:
+    """The real bus, which half of all messages do not reach."""
+
+    def __init__(self, services: Services, chance: random.Random) -> None:
+        self._bus = services.bus
+        self._chance = chance
+
+    async def publish(self, image: Image) -> None:
+        """Perhaps."""
+        if self._chance.random() < 0.5:
+            await self._bus.publish(image)
+
+    async def echo(self, key: str, *, via: str) -> None:
+        """Nobody asks for it."""
+
+    def changes(self) -> AsyncIterator[ImageChange | None]:
+        """What came through."""
+        return self._bus.changes()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -256,109 +196,156 @@ async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twi
 ) -> None:
     """Changes happen while it is there, while it is away and while it resumes, by clocks five seconds apart.
 
-    Half of the hints are lost. It leaves after any event, and comes again with the cursor of that.
+    Half of the hints are lost. It leaves after any event, and comes again with the cursor of that, to one of
+    two processes; in each of them there is somebody who stays, too.
     """
     chance = random.Random(seed)  # noqa: S311 - not for secrets
-
-    class HalfDeaf:
-        """The real bus, which half of all messages do not reach."""
-
-        async def publish(self, image: Image) -> None:
-            """Perhaps."""
-            if chance.random() < 0.5:
-                await services.bus.publish(image)
-
-        async def echo(self, key: str, *, via: str) -> None:
-            """Nobody asks for it."""
-
-        def changes(self) -> AsyncIterator[ImageChange | None]:
-            """What came through."""
-            return services.bus.changes()
-
-    lossy = replace(services, bus=HalfDeaf())
+    lossy = replace(services, bus=HalfDeaf(services, chance))
     images = [an_image(changed_at=now() - timedelta(hours=1)) for _ in range(12)]
     restless = an_image(changed_at=now() - timedelta(hours=1))  # so that there is always something to hear
     await services.catalog.add([*images, restless])
     latest = {image.id: 1 for image in images}
-    told: list[tuple[str, int]] = []
-    all_made, all_heard = asyncio.Event(), asyncio.Event()
+    heard: list[list[tuple[str, int]]] = [[], [], []]
+    are_made = False
 
-    async def move(image: Image) -> int:
-        at = now() + timedelta(seconds=chance.uniform(-2.5, 2.5))
-        after = await services.catalog.move(image.id, Move.RETARGET, at=at)
-        assert after is not None
-        await lossy.bus.publish(after)
+    async def change(image: Image) -> int:
+        after = await changed(lossy, image, at=now() + timedelta(seconds=chance.uniform(-2.5, 2.5)))
         await asyncio.sleep(chance.choice((0, 0, 0.001, 0.02)))
         return after.version
 
-    async def change() -> None:
+    async def make_changes() -> None:
+        nonlocal are_made
         for _ in range(150):
             image = chance.choice(images)
-            latest[image.id] = await move(image)
-        all_made.set()
-        while not all_heard.is_set():
-            await move(restless)
+            latest[image.id] = await change(image)
+        are_made = True
+        while True:
+            await change(restless)
 
-    def has_heard_all() -> bool:
-        heard = {image_id: version for image_id, version in told if image_id != restless.id}
-        return all_made.is_set() and dict.fromkeys(latest, 1) | heard == latest
+    def has_heard_all(told: list[tuple[str, int]]) -> bool:
+        last = {image_id: version for image_id, version in told if image_id != restless.id}
+        return are_made and dict.fromkeys(latest, 1) | last == latest
 
-    cursor = encode_cursor(Position(now() - timedelta(minutes=1), ""))
-    hub = Hub(services.catalog, lossy.bus, refresh_seconds=0.2)
-    async with hub.running(), asyncio.timeout(60):
-        changing = asyncio.create_task(change())
-        while not all_heard.is_set():
+    async def stay(hub: Hub, told: list[tuple[str, int]]) -> None:
+        async with aclosing(feed(None, owner="ada", hub=hub, services=lossy)) as items:
+            async for _, image in items:
+                told.append((image.id, image.version))
+                if has_heard_all(told):
+                    return
+
+    async def come_and_go(hubs: list[Hub], told: list[tuple[str, int]]) -> None:
+        cursor: str | None = None
+        while not has_heard_all(told):
+            hub = chance.choice(hubs)
             async with aclosing(feed(cursor, owner="ada", hub=hub, services=lossy)) as items:
                 for _ in range(chance.randint(1, 15)):
-                    cursor, image = await anext(items)
-                    told.append((image.id, image.version))
-                    if has_heard_all():
-                        all_heard.set()
+                    item = await anext(items)
+                    cursor = item.cursor
+                    told.append((item.image.id, item.image.version))
+                    if has_heard_all(told):
                         break
             await asyncio.sleep(chance.choice((0, 0.01, 0.1)))
-        await changing
-    assert len(told) == len(set(told))
-    for image in images:
-        versions = [version for image_id, version in told if image_id == image.id]
-        assert versions == sorted(versions)
+
+    hubs = [Hub(lossy, refresh_seconds=0.2) for _ in range(2)]
+    async with hubs[0].running(), hubs[1].running(), asyncio.timeout(60):
+        following = [
+            asyncio.create_task(stay(hubs[0], heard[0])),
+            asyncio.create_task(stay(hubs[1], heard[1])),
+            asyncio.create_task(come_and_go(hubs, heard[2])),
+        ]
+        await until(lambda: _listens(hubs[0]))
+        await until(lambda: _listens(hubs[1]))
+        changing = asyncio.create_task(make_changes())
+        await asyncio.gather(*following)
+        changing.cancel()
+        await asyncio.wait([changing])
+    for states in heard:
+        assert len(states) == len(set(states))
+        for image in images:
+            versions = [version for image_id, version in states if image_id == image.id]
+            assert versions == sorted(versions)
 
 
-async def test_a_cursor_from_which_too_much_has_changed_is_refused(services: Services, hub: Hub) -> None:
-    """With a code that tells the client to begin anew; up to there, everything is told."""
+@asynccontextmanager
+async def a_process(services: Services, time: datetime) -> AsyncIterator[tuple[Services, Hub]]:
+    """One of the API, at a time that stands still."""
+    then = replace(services, clock=lambda: time)
+    hub = Hub(then)
+    async with hub.running():
+        yield then, hub
+
+
+async def test_a_cursor_from_which_too_much_has_changed_is_refused(services: Services) -> None:
+    """With a code that tells the client to begin anew; up to there, everything is told, once."""
     morning = NOON - timedelta(hours=3)
-    images = [an_image(changed_at=morning + timedelta(seconds=number)) for number in range(MAX_REPLAY)]
+    async with a_process(services, morning) as process:
+        cursor = await a_cursor(*process)
+    images = [an_image(changed_at=morning + timedelta(seconds=1 + number)) for number in range(MAX_REPLAY)]
     await services.catalog.add(images)
-    cursor = encode_cursor(Position(morning, ""))
-    async with aclosing(feed(cursor, owner="ada", hub=hub, services=services)) as items:
-        assert [(await anext(items)).image.id for _ in images] == [image.id for image in images]
-    await services.catalog.add([an_image(), an_image(owner="bob")])
-    with pytest.raises(CursorTooOld, match="10,000"):
-        await anext(feed(cursor, owner="ada", hub=hub, services=services))
+    async with a_process(services, NOON) as process:
+        items = await told(cursor, MAX_REPLAY, *process)
+    assert [item.image for item in items] == images
+    await services.catalog.add([an_image(changed_at=NOON), an_image(owner="bob", changed_at=NOON)])
+    async with a_process(services, NOON) as process:
+        with pytest.raises(CursorTooOld, match="10,000"):
+            await told(cursor, 1, *process)
 
 
-async def test_a_subscriber_for_whom_too_much_waits_is_told_by_the_catalog(
-    services: Services, hub: Hub
-) -> None:
+async def test_so_much_that_nobody_followed_is_not_logged(services: Services) -> None:
+    """The log says that there was much; whoever follows from then on is told."""
+    async with a_process(services, NOON) as process:
+        cursor = await a_cursor(*process)
+    at = NOON + timedelta(minutes=1)
+    images = [an_image(changed_at=at) for _ in range(MAX_REPLAY + 1)]
+    await services.catalog.add(images)
+    async with a_process(services, NOON + timedelta(hours=1)) as process:
+        with pytest.raises(CursorTooOld, match="10,000"):
+            await told(cursor, 1, *process)
+        cursor = await a_cursor(*process)
+    async with a_process(services, NOON + timedelta(hours=2)) as process:
+        after = await changed(process[0], images[0], at=NOON + timedelta(hours=1, seconds=1))
+        assert [item.image for item in await told(cursor, 1, *process)] == [after]
+    entries = await services.feed_log.entries("ada", after=0, limit=9)
+    assert [entry.cut for entry in entries] == [True, False, True, False, False]
+
+
+async def test_a_subscriber_for_whom_too_much_waits_is_told_by_the_log(services: Services, hub: Hub) -> None:
     """It did not read while more images changed than there is room for, and hears of each once."""
-    first = an_image(changed_at=NOON)
+    cursor = await a_cursor(services, hub)
+    first = an_image(changed_at=now())
     await services.catalog.add([first])
-    cursor = encode_cursor(Position(NOON, ""))
     async with aclosing(feed(cursor, owner="ada", hub=hub, services=services)) as items:
+        hub.offer(first)
         assert (await anext(items)).image == first
-        waiting = asyncio.ensure_future(anext(items))  # it listens
-        await asyncio.sleep(0)
-        others = [an_image(changed_at=now()) for _ in range(MAX_WAITING + 1)]
+        others = [an_image(changed_at=now()) for _ in range(2 * MAX_WAITING + 1)]
         await services.catalog.add(others)
         for image in others:
             hub.offer(image)
-        told = [await waiting, *[await anext(items) for _ in others[1:]]]
-        assert {item.image.id for item in told} == {image.id for image in others}
+        seen = [await anext(items) for _ in others]
+        assert {item.image.id for item in seen} == {image.id for image in others}
+        after = await changed(services, first)
+        assert (await anext(items)).image == after
 
 
-async def test_many_followers_of_an_owner_cost_one_read_a_change(services: Services) -> None:
+async def test_a_great_many_that_changed_just_before_are_told_once(services: Services, hub: Hub) -> None:
+    """A client that leaves in the middle of them goes on there, be it in another process."""
+    cursor = await a_cursor(services, hub)
+    images = [an_image(changed_at=now()) for _ in range(1_000)]
+    await services.catalog.add(images)
+    another = Hub(services)
+    items: list[FeedItem] = []
+    async with another.running():
+        for process in (hub, another, hub, another):
+            items += await told(cursor, 250, services, process)
+            cursor = items[-1].cursor
+        assert sorted(item.image.id for item in items) == sorted(image.id for image in images)
+        after = await changed(services, images[0])
+        assert [item.image for item in await told(cursor, 1, services, hub)] == [after]
+
+
+async def test_many_followers_of_an_owner_cost_one_read_and_one_entry_a_change(services: Services) -> None:
     """Each of them is told; the catalog is asked once for what changed."""
-    image = an_image(changed_at=NOON)
-    await services.catalog.add([image])
+    image = an_image(changed_at=now())
     reads: list[list[str]] = []
 
     class Counting:
@@ -372,82 +359,90 @@ async def test_many_followers_of_an_owner_cost_one_read_a_change(services: Servi
         def __getattr__(self, name: str) -> object:
             return getattr(services.catalog, name)
 
-    counted: Catalog = Counting()  # type: ignore[assignment]
-    hub = Hub(counted, services.bus)
-    at_noon = replace(services, clock=lambda: NOON)
-    cursor = encode_cursor(Position(NOON, ""))
+    counted = replace(services, catalog=Counting())  # type: ignore[arg-type]
+    hub = Hub(counted)
     async with hub.running(), AsyncExitStack() as stack:
+        cursor = await a_cursor(services, hub)
+        await services.catalog.add([image])
         feeds = [
-            await stack.enter_async_context(aclosing(feed(cursor, owner="ada", hub=hub, services=at_noon)))
+            await stack.enter_async_context(aclosing(feed(cursor, owner="ada", hub=hub, services=counted)))
             for _ in range(50)
         ]
         for items in feeds:
             assert (await anext(items)).image == image
         waiting = [asyncio.ensure_future(anext(items)) for items in feeds]
         reads.clear()
-        after = await moved(services, image, Move.ARRIVE)
+        after = await changed(services, image)
         assert [(await item).image for item in waiting] == [after] * 50
         assert reads == [[image.id]]
+    entries = await services.feed_log.entries("ada", after=FeedCursor.decode(cursor).seq, limit=9)
+    assert [[state.version for state in entry.states] for entry in entries] == [[1], [2]]
 
 
-def test_a_cursor_says_what_was_told_beyond_it() -> None:
-    """In opaque text, with as many states as there is room for and no more."""
-    told = [digest(f"img_{number:032x}", 1) for number in range(MAX_TOLD + 1)]
-    for some in ([], told[:1], told[:MAX_TOLD]):
-        cursor = FeedCursor(Position(NOON, "img_a"), some)
-        done, again = FeedCursor.decode(cursor.encode())
-        assert (done, set(again)) == (cursor.done, set(some))
-    with pytest.raises(InvalidInput, match="cursor"):
-        FeedCursor.decode(FeedCursor(Position(NOON, "img_a"), told).encode())
-
-
-async def test_of_a_great_many_that_were_just_told_a_cursor_has_the_latest(
-    services: Services, hub: Hub
-) -> None:
-    """Whoever comes again is told of the others once more."""
-    images = [an_image(changed_at=NOON + timedelta(milliseconds=number)) for number in range(MAX_TOLD + 5)]
-    await services.catalog.add(images)
-    at_noon = replace(services, clock=lambda: NOON)
-    cursor = encode_cursor(Position(NOON, ""))
-    for known in (images, images[:5]):
-        async with aclosing(feed(cursor, owner="ada", hub=hub, services=at_noon)) as items:
-            told = [await anext(items) for _ in known]
-            assert [item.image for item in told] == known
-            cursor = told[-1].cursor
-    async with aclosing(feed(cursor, owner="ada", hub=hub, services=at_noon)) as items:
-        told = [await anext(items) for _ in images[:5]]  # of which the cursor has no room for others
-        after = await moved(services, images[-1], Move.RETARGET)
-        assert (await anext(items)).image == after
-
-
-async def test_a_late_hint_of_what_the_catalog_told_tells_nothing(services: Services, hub: Hub) -> None:
-    """Nor does one of an older state, however many others were told since."""
-    image = an_image(changed_at=NOON)
-    newer, newest = [image.model_copy(update={"version": version}) for version in (2, 3)]
-    later = [NOON + timedelta(milliseconds=number + 1) for number in range(MAX_TOLD)]
-    others = [an_image(changed_at=at) for at in later]
-    await services.catalog.add([newer, *others])
-    at_noon = replace(services, clock=lambda: NOON)
-    items = feed(encode_cursor(Position(NOON, "")), owner="ada", hub=hub, services=at_noon)
-    async with aclosing(items):
-        first = asyncio.ensure_future(anext(items))
-        await asyncio.sleep(0)
-        hub.offer(image)  # it listens already, and has not read
-        assert (await first).image == newer
-        assert [(await anext(items)).image for _ in others] == others
+async def test_a_late_hint_of_what_was_told_tells_nothing(services: Services, hub: Hub) -> None:
+    """Nor does one of an older state."""
+    older = an_image(changed_at=now())
+    image, newer = [older.model_copy(update={"version": version}) for version in (2, 3)]
+    cursor = await a_cursor(services, hub)
+    await services.catalog.add([image])
+    async with aclosing(feed(cursor, owner="ada", hub=hub, services=services)) as items:
+        assert (await anext(items)).image == image
         following = asyncio.ensure_future(anext(items))
-        await asyncio.sleep(0)
-        for hint in (image, newer, newest):
+        for hint in (older, image, newer):
             hub.offer(hint)
-        assert (await following).image == newest
+        assert (await following).image == newer
+        other = an_image(changed_at=now())
+        for hint in (image, newer, older, other):
+            hub.offer(hint)
+        assert (await anext(items)).image == other
+
+
+async def test_an_entry_that_somebody_else_wrote_is_told_as_well(services: Services, hub: Hub) -> None:
+    """Even if no hint came, and even if the image has changed again since."""
+    images = [an_image(changed_at=now()) for _ in range(3)]
+    async with aclosing(feed(None, owner="ada", hub=hub, services=services)) as items:
         following = asyncio.ensure_future(anext(items))
-        await asyncio.sleep(0)
-        for hint in (newer, newest, *others):
-            hub.offer(hint)
-        await asyncio.sleep(0)
-        assert not following.done()
-        following.cancel()
-        await asyncio.wait([following])
+        await until(lambda: _listens(hub))
+        await services.catalog.add(images[:2])
+        again = await services.catalog.move(images[0].id, Move.RETARGET, at=now())
+        assert again is not None
+        [end] = await services.feed_log.tail("ada")
+        states = tuple(FeedState(image.id, image.version, image.changed_at) for image in images)
+        theirs = FeedEntry(end.seq + 1, end.seq, at=end.at, floor=end.floor, states=states)
+        assert await services.feed_log.append("ada", theirs)
+        with hub.watch_owner("ada") as (_, watch):
+            watch.doubt()
+            await watch.settle()
+        seen = [await following, await anext(items)]
+        assert [item.image for item in seen] == [images[1], again]
+        assert [item.place for item in seen] == [FeedCursor(end.seq + 1, 1), FeedCursor(end.seq + 2, 0)]
+
+
+async def test_a_log_that_was_lost_begins_anew(services: Services, hub: Hub) -> None:
+    """Whoever follows is told that something may be missing, and may follow again."""
+    cursor = await a_cursor(services, hub)
+    async with aclosing(feed(None, owner="ada", hub=hub, services=services)) as items:
+        following = asyncio.ensure_future(anext(items))
+        await until(lambda: _listens(hub))
+        async with open_database(services.settings) as database:
+            await database["feed"].delete_many({})
+        another = Hub(services)
+        with another.watch_owner("ada") as (_, watch):
+            await watch.begin()
+        with hub.watch_owner("ada") as (_, watch):
+            watch.doubt()
+            with pytest.raises(Unavailable):
+                await watch.settle()
+            await watch.settle()
+        with pytest.raises(CursorTooOld):
+            await following
+    with pytest.raises(CursorTooOld):
+        await told(cursor, 1, services, hub)
+    cursor = await a_cursor(services, hub)
+    after = an_image(changed_at=now())
+    await services.catalog.add([after])
+    hub.offer(after)
+    assert [item.image for item in await told(cursor, 1, services, hub)] == [after]
 
 
 @pytest.mark.parametrize("fault", [Unavailable("away"), RuntimeError("broken")])
@@ -476,11 +471,11 @@ async def test_an_owner_whose_changes_cannot_be_read_holds_up_nobody(
         return all(asked[owner] > 1 for owner in ("bad", *others))
 
     bus = LossyBus()
-    hub = Hub(Faulty(), bus, refresh_seconds=0.1)  # type: ignore[arg-type]
+    hub = Hub(replace(services, catalog=Faulty(), bus=bus), refresh_seconds=0.1)  # type: ignore[arg-type]
     others = [f"owner-{number}" for number in range(50)]
     with ExitStack() as stack, capture_logs() as logs:
         for owner in ("bad", "slow", *others):
-            stack.enter_context(hub.watch_owner(owner, lambda: NOON))
+            stack.enter_context(hub.watch_owner(owner))
         async with hub.running():
             bus.notice()
             await until(all_are_asked_for_again)

@@ -51,14 +51,14 @@ async def catalog(embedded: Embedded) -> AsyncIterator[MongoCatalog]:
                 for at in (NOON + timedelta(milliseconds=n * 40_001) for n in range(8))
             ]
         )
-        await opened._database.command("profile", 2)  # noqa: SLF001
+        await opened.database.command("profile", 2)
         yield opened
 
 
 async def profiled(catalog: MongoCatalog) -> dict[str, Any]:
     """What the database says of the last query."""
     queries = {"op": "query", "ns": {"$regex": "images$"}}
-    entry: dict[str, Any] = await catalog._database["system.profile"].find_one(  # noqa: SLF001
+    entry: dict[str, Any] = await catalog.database["system.profile"].find_one(
         queries, sort=[("$natural", -1)]
     )
     return entry

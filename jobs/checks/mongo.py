@@ -1,14 +1,17 @@
 """Checks of MongoDB."""
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from jobs.catalog import MongoCatalog, open_database
+from jobs.catalog import MongoCatalog
 from jobs.checks.result import Result, compare_clocks, fault, fixed, note, ok, reason
 from jobs.clock import Clock
 from jobs.errors import Unavailable
+from jobs.feed_log import MongoFeedLog
+from jobs.mongo import open_database
 from jobs.settings import Settings
 
 _OLDEST = 5  # major version
@@ -37,7 +40,7 @@ async def check_mongo(settings: Settings, clock: Clock, *, fix: bool) -> list[Re
             _version(version),
             _replica_set(hello),
             await _write_concern(database),
-            await _indexes(MongoCatalog(database), fix=fix),
+            await _indexes([MongoCatalog(database), MongoFeedLog(database)], fix=fix),
             compare_clocks("mongo.clock", theirs, before=before, after=after),
         ]
 
@@ -88,14 +91,15 @@ async def _write_concern(database: Any) -> Result:
     return ok(check, f"its default is w={w}")
 
 
-async def _indexes(catalog: MongoCatalog, *, fix: bool) -> Result:
+async def _indexes(kept: Sequence[MongoCatalog | MongoFeedLog], *, fix: bool) -> Result:
     check = "mongo.indexes"
     try:
-        if not (missing := await catalog.missing_indexes()):
+        if not (missing := [name for each in kept for name in await each.missing_indexes()]):
             return ok(check, "they are there")
         names = ", ".join(missing)
         if fix:
-            await catalog.prepare()
+            for each in kept:
+                await each.prepare()
             return fixed(check, f"made {names}")
     except Unavailable as error:
         return fault(check, reason(error.__cause__ or error), "let the user of DARKROOM_MONGO_URL make them")

@@ -109,7 +109,13 @@ async def _rate(way: _Way, settings: Settings) -> float:
     """How many a second of processor time."""
     catalog: Any = _Forgetful()
     services = Services(
-        settings=settings, catalog=catalog, storage=way.storage, queue=_NOBODY, bus=_NOBODY, clock=now
+        settings=settings,
+        catalog=catalog,
+        feed_log=_NOBODY,
+        storage=way.storage,
+        queue=_NOBODY,
+        bus=_NOBODY,
+        clock=now,
     )
     limiter = Limiter(
         settings, RedisStorage("async+redis://store.example:6379", implementation="redispy"), now

@@ -20,7 +20,7 @@ from jobs.process import TryAgain, backoff, job_limit, process
 from jobs.settings import Settings
 from jobs.sweep import sweep
 from tests.chaos.journal import Change, History
-from tests.memory import MemoryCatalog, MemoryStorage
+from tests.memory import MemoryCatalog, MemoryFeedLog, MemoryStorage
 from tests.records import NOON
 from tests.simulation.broker import Broker
 from tests.simulation.clients import Client
@@ -98,6 +98,7 @@ class World:
         return Services(
             settings=self.settings,
             catalog=catalog,
+            feed_log=MemoryFeedLog(),
             storage=storage,
             queue=queue,
             bus=bus,
