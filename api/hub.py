@@ -24,7 +24,7 @@ from jobs.ports import Services
 log = structlog.get_logger(__name__)
 
 REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
-_AT_ONCE = 8  # owners that are caught up with, so that those for whom it takes long hold up nobody else
+_AT_ONCE = 32  # owners whose changes are logged: the database writes together what comes together
 _TURN_SECONDS = 30.0  # after which an owner's place is another's
 _PARTS = 20
 _PAGE = 200
@@ -158,23 +158,32 @@ class Hub:
                         group.create_task(self._settle(owner, room))
 
     async def _settle(self, owner: str, room: asyncio.Semaphore) -> None:
-        """If that fails, try again, but not at once: the catalog would be asked without a pause."""
+        """If it fails, try again, but not at once: the catalog would be asked without a pause."""
+        try:
+            try:
+                has_settled = await self._has_settled(owner)
+            finally:
+                room.release()
+            if not has_settled:
+                await asyncio.sleep(1)
+                self._restless.add([owner])
+        finally:
+            self._being_settled.discard(owner)
+
+    async def _has_settled(self, owner: str) -> bool:
         try:
             async with asyncio.timeout(_TURN_SECONDS):
                 while (watch := self._by_owner.get(owner)) and watch.is_restless:
                     await watch.settle()
-        except Exception as error:
-            if isinstance(error, Unavailable):
-                log.warning("an owner's changes wait for the catalog", reason=error.message)
-            elif isinstance(error, TimeoutError):
-                log.warning("an owner's changes take long")
-            else:
-                log.exception("an owner's changes cannot be read")
-            await asyncio.sleep(1)
-            self._restless.add([owner])
-        finally:
-            self._being_settled.discard(owner)
-            room.release()
+        except Unavailable as error:
+            log.warning("an owner's changes wait for the catalog", reason=error.message)
+        except TimeoutError:
+            log.warning("an owner's changes take long")
+        except Exception:
+            log.exception("an owner's changes cannot be read")
+        else:
+            return True
+        return False
 
     async def _refresh(self) -> None:
         """Doubt everything once in a while, a part of it at a time: not all are asked for at one moment."""

@@ -123,6 +123,8 @@ class OwnerWatch:
             await self._write()
             if page:  # if this is interrupted, it goes on from here
                 self._raise_floor(min(floor, page[-1].changed_at))
+            if page and page[-1].changed_at > now:  # what comes as quickly as it is read would have no end
+                break
         self._raise_floor(floor)
         self._forget_old()
         if now - self._end.at > FEED_KEPT / 2:  # the log of somebody who is followed never expires
