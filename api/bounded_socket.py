@@ -18,6 +18,7 @@ from typing import Any, cast
 from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import CloseCode
+from websockets.frames import Frame
 
 from api.connections import bound, reset
 from api.flow_control import Gate, Inbox
@@ -26,6 +27,7 @@ STALLED_SECONDS = 8.0  # for which a client may leave everything unread: with th
 _LOOKS = 10  # in that time, at what it has taken
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
 MOST_WAITING = 16 * 1024 * 1024  # bytes; the longest answers have 12 MB
+MOST_FRAGMENTS = 1_024  # of a message, of which those that are empty count nothing of its bytes
 _GOODBYE_SECONDS = 2.0  # for a client's answer to the last word
 _BYTES_ACKED = struct.Struct("=120xQ")  # in Linux's `tcp_info`
 
@@ -53,6 +55,15 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().start_keepalive()
         for told in ("request", "response"):
             vars(self).pop(told, None)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Go on with a message, or close with 1009 for one whose fragments have no end."""
+        if len(self.frames) >= MOST_FRAGMENTS:
+            self.frames = []
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
         """Close with 1007 for text that is not UTF-8, as uvicorn does, but without a traceback."""

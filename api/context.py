@@ -111,6 +111,15 @@ class Context:
         found = await self.services.catalog.get_many(set(image_ids), owner=self.owner)
         return [found.get(image_id) for image_id in image_ids]
 
+    def begin_operation(self) -> bool:
+        """Count an operation of a websocket among those of its owner; false if there are too many."""
+        return self.socket is None or self.socket.operations.add(self.owner)
+
+    def end_operation(self) -> None:
+        """Make room for another."""
+        if self.socket is not None:
+            self.socket.operations.remove(self.owner)
+
     async def admit_operation(self) -> None:
         """Count the operation that begins.
 

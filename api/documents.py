@@ -15,7 +15,6 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    parse,
     validate,
 )
 from strawberry.extensions import SchemaExtension
@@ -26,6 +25,7 @@ from strawberry.types import ExecutionContext
 from api.context import Context
 from api.cost import Limits, QueryTooCostly, Size, measure, sizes_of
 from api.paging import MAX_PAGE
+from api.parsing import parse
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import LimitExceeded
 from jobs.settings import Settings

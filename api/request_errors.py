@@ -28,6 +28,16 @@ def request_error(error: Exception) -> GraphQLError:
             return GraphQLError("There is no query.")
 
 
+def too_many_operations(of: str) -> GraphQLError:
+    """Says that as many run at the same time as may.
+
+    Args:
+        of: who has them.
+    """
+    message = f"Too many operations of {of} run at the same time: end one of them."
+    return GraphQLError(message, extensions={"code": "TOO_MANY_OPERATIONS"})
+
+
 def is_request_error(result: ExecutionResult) -> bool:
     """Whether nothing was executed, as for a syntax error or a variable of the wrong type.
 
