@@ -6,6 +6,7 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 
 from jobs.errors import LimitExceeded
+from jobs.metrics import REFUSALS, Limit
 
 
 class CountedOperations(SchemaExtension):
@@ -18,6 +19,7 @@ class CountedOperations(SchemaExtension):
         try:
             await self.execution_context.context.admit_operation()
         except LimitExceeded as refusal:
+            REFUSALS.labels(Limit.OPERATIONS).inc()
             self._refusal = refusal  # raised from here, it would not reach the client of a websocket
         yield
 

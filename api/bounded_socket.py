@@ -14,6 +14,8 @@ from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import CloseCode
 
+from jobs.metrics import DROPS, Drop
+
 STALLED_SECONDS = 10.0  # for which a client may leave everything unread that was written
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
 _SEND_BUFFER = 64 * 1024  # bytes; the kernel doubles it, and would else let it grow to megabytes
@@ -89,7 +91,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Too much waits for the client."""
         super().pause_writing()
-        self._deadline = self.loop.call_later(self.stalled_seconds, self._cut_off)
+        self._deadline = self.loop.call_later(self.stalled_seconds, self._drop, Drop.STALLED)
 
     def resume_writing(self) -> None:
         """The client has read on."""
@@ -104,7 +106,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """A ping was not answered: say so, and wait for nobody to hear it."""
         super().keepalive_timeout()
-        self._cut_off()
+        self._drop(Drop.SILENT)
 
     def shutdown(self) -> None:
         """The server ends: clients shall come again, to another. uvicorn's own word for it is 1012."""
@@ -116,6 +118,10 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.conn.send_close(CloseCode.GOING_AWAY)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
+
+    def _drop(self, reason: Drop) -> None:
+        DROPS.labels(reason).inc()
+        self._cut_off()
 
     def _cut_off(self) -> None:
         """Reset the connection: the kernel would go on waiting to deliver what the client has not read."""

@@ -36,7 +36,7 @@ from graphql import (
 
 SATURATED = 2**31 - 1  # what doubles a thousand times is a number that takes time to add
 # Elements of a list whose length no argument says: of variants, say, or of what an introspection finds.
-LIST, LISTS_OF = 4, {"__Schema": 15, "__Field": 1}
+LIST, LISTS_OF = 4, {"__Schema": 15, "__Field": 1, "Stats": 8}
 # Types whose lists are as long as an argument of the field that gives them says: `first`, `ids`, `files`.
 _SIZED = ("Connection", "Payload")
 _DIGITS = 10  # of a number that is surely more than is ever given

@@ -27,6 +27,7 @@ from api.context import Context
 from api.cost import Limits, QueryTooCostly, Size, measure, sizes_of
 from api.paging import MAX_PAGE
 from api.uploads import BYTES_OF_A_FILE
+from jobs.metrics import REFUSALS, Limit
 from jobs.settings import Settings
 
 _PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
@@ -99,6 +100,8 @@ class Documents(SchemaExtension):
                 raise self._refusal or RuntimeError("a document is parsed before it is validated")
             execution.pre_execution_errors = _validated(self._parsed, execution)
         except GraphQLError as error:
+            if isinstance(error, QueryTooCostly):
+                REFUSALS.labels(Limit.COST).inc()
             execution.pre_execution_errors = [error]
         yield
 

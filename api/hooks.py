@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from jobs.errors import InvalidInput, Unauthenticated, Unavailable
 from jobs.events import decode_events
 from jobs.ingest import ingest_event
+from jobs.logs import excerpt
 from jobs.ports import Services
 from jobs.settings import Settings
 from jobs.sns import Fetch, Topic
@@ -51,7 +52,7 @@ class StorageHook:
             # There are stores that send the password in their URL only after they were asked for it.
             return _answer(401, error.message, {"WWW-Authenticate": 'Basic realm="darkroom"'})
         except InvalidInput as error:
-            log.warning("a webhook makes no sense", reason=error.message, body=body[:1_000])
+            log.warning("a webhook makes no sense", reason=error.message, body=excerpt(body))
             return _answer(400, error.message)
         except Unavailable as error:
             return _away(error)

@@ -16,10 +16,12 @@ from typing import NamedTuple, Self
 
 import structlog
 
-from jobs.clock import Clock
+from jobs.clock import Clock, now
 from jobs.errors import Unavailable
 from jobs.images import Image
+from jobs.metrics import FOLLOWED_FEEDS, FOLLOWED_IMAGES
 from jobs.ports import Bus, Catalog, Position
+from jobs.transitions import note_published
 
 log = structlog.get_logger(__name__)
 
@@ -84,9 +86,11 @@ class ImageWatcher(Watcher):
 
     def __enter__(self) -> Self:
         self._hub.enter(self, self._image_ids)
+        FOLLOWED_IMAGES.inc()
         return self
 
     def __exit__(self, *_: object) -> None:
+        FOLLOWED_IMAGES.dec()
         self._hub.leave(self, self._image_ids)
 
 
@@ -106,14 +110,15 @@ class OwnerWatch:
         self.watchers: set[Watcher] = set()
         self._told: dict[str, Told] = {}
 
-    def offer(self, image: Image) -> None:
-        """Hand a state to everybody, unless they had it."""
+    def offer(self, image: Image) -> bool:
+        """Hand a state to everybody, unless they had it; whether they had not."""
         known = self._told.get(image.id)
         if image.changed_at < self.floor or (known is not None and known.version >= image.version):
-            return
+            return False
         self._told[image.id] = Told(image.version, image.changed_at)
         for watcher in self.watchers:
             watcher.offer(image)
+        return True
 
     async def catch_up(self, owner: str, catalog: Catalog) -> None:
         """Offer what no hint told of.
@@ -131,8 +136,12 @@ class OwnerWatch:
 class Hub:
     """Who watches what in this process."""
 
-    def __init__(self, catalog: Catalog, bus: Bus, *, refresh_seconds: float = REFRESH) -> None:
+    def __init__(
+        self, catalog: Catalog, bus: Bus, *, refresh_seconds: float = REFRESH, clock: Clock = now
+    ) -> None:
         self._catalog = catalog
+        self._clock = clock
+        self._listening = asyncio.Event()
         self._refresh_seconds = refresh_seconds
         self._bus = bus
         self._by_image: defaultdict[str, set[Watcher]] = defaultdict(set)
@@ -164,21 +173,29 @@ class Hub:
         watcher = Watcher()
         watch = self._by_owner.setdefault(owner, OwnerWatch(clock))
         watch.watchers.add(watcher)
+        FOLLOWED_FEEDS.inc()
         try:
             yield watcher, watch
         finally:
+            FOLLOWED_FEEDS.dec()
             watch.watchers.discard(watcher)
             if not watch.watchers and self._by_owner.get(owner) is watch:
                 del self._by_owner[owner]
 
-    def offer(self, image: Image) -> None:
-        """Hand a state that was read to all who watch its image or its owner."""
-        if image.id in self._by_image and self._versions.get(image.id, 0) < image.version:
+    def offer(self, image: Image) -> bool:
+        """Hand a state that was read to all who watch its image or its owner; whether it is new to any."""
+        new = image.id in self._by_image and self._versions.get(image.id, 0) < image.version
+        if new:
             self._versions[image.id] = image.version
             for watcher in self._by_image[image.id]:
                 watcher.offer(image)
         if image.owner in self._by_owner:
-            self._by_owner[image.owner].offer(image)
+            new = self._by_owner[image.owner].offer(image) or new
+        return new
+
+    async def ping(self) -> None:
+        """Wait until changes are heard of."""
+        await self._listening.wait()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -195,6 +212,7 @@ class Hub:
     async def _listen(self) -> None:
         async for change in self._bus.changes():
             if change is None:
+                self._listening.set()
                 self._stale.add(self._by_image)
                 self._doubted.add(self._by_owner)
             elif change.id in self._by_image or change.owner in self._by_owner:
@@ -213,7 +231,8 @@ class Hub:
                     await asyncio.sleep(1)
                     break
                 for image in images.values():
-                    self.offer(image)
+                    if self.offer(image):
+                        note_published(image, self._clock())
 
     async def _catch_up(self) -> None:
         """Look for changes of doubted owners that no hint told of."""

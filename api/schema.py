@@ -33,13 +33,15 @@ from api.payloads import (
 )
 from api.permissions import Requires
 from api.request_errors import NamedOperation
+from api.stats import Stats
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
-from api.uploads import FileRequest, Upload, create_uploads, is_text
+from api.uploads import FileRequest, Upload, count_answers, create_uploads, is_text
 from jobs import ports, requests
 from jobs.access import Role
 from jobs.errors import Conflict, InvalidInput, NotFound
 from jobs.images import Status
 from jobs.ingest import ingest
+from jobs.tracing import spanning
 
 MAX_DELETIONS = 100
 
@@ -149,6 +151,13 @@ class Query:
         configured = info.context.services.settings.presets
         return [Preset.from_domain(name, preset) for name, preset in configured.items()]
 
+    @strawberry.field(
+        description="How the whole system does, of all owners together.", extensions=[Requires(Role.ADMIN)]
+    )
+    async def stats(self, info: Info) -> Stats:
+        """Counts, the queue, and how long stages took."""
+        return await Stats.of(info.context.services)
+
 
 @strawberry.type(description="What can be done.")
 class Mutation:
@@ -169,23 +178,26 @@ class Mutation:
             raise InvalidInput("An idempotency key is Unicode text.")
         if not input.files:
             raise InvalidInput("Ask for at least one file.")
-        answers = await create_uploads(
-            [
-                FileRequest(
-                    filename=file.filename,
-                    content_type=file.content_type,
-                    byte_size=file.byte_size,
-                    sha256=given(file.sha256),
-                    metadata=given(file.metadata),
-                )
-                for file in input.files
-            ],
-            owner=owner,
-            preset=given(input.preset),
-            idempotency_key=input.idempotency_key or None,
-            services=info.context.services,
-            admit=info.context.admit_files,
-        )
+        with spanning("createUploads", info.context.trace) as trace:
+            answers = await create_uploads(
+                [
+                    FileRequest(
+                        filename=file.filename,
+                        content_type=file.content_type,
+                        byte_size=file.byte_size,
+                        sha256=given(file.sha256),
+                        metadata=given(file.metadata),
+                    )
+                    for file in input.files
+                ],
+                owner=owner,
+                preset=given(input.preset),
+                idempotency_key=input.idempotency_key or None,
+                services=info.context.services,
+                admit=info.context.admit_files,
+                trace=trace,
+            )
+        count_answers(answers)
         return CreateUploadsPayload(
             results=[
                 UploadTarget.from_domain(answer)

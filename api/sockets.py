@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from api.addresses import is_loopback, network_of
+from jobs.metrics import REFUSALS, SOCKETS, Limit
 
 
 class TooManySockets(Exception):
@@ -30,7 +31,7 @@ class Socket:
         if owner == self._owner:
             return
         if self._owners[owner] >= self._most:
-            raise TooManySockets("too many websockets of this owner")
+            raise _refusal("too many websockets of this owner")
         self.forget()
         self._owners[owner] += 1
         self._owner = owner
@@ -71,15 +72,22 @@ class Sockets:
         network = None if not host or is_loopback(host) else network_of(host)
         if network is not None:
             if self._addresses[network] >= self._per_address:
-                raise TooManySockets("too many websockets of this address")
+                raise _refusal("too many websockets of this address")
             self._addresses[network] += 1
         socket = Socket(self._owners, self._per_owner)
+        SOCKETS.inc()
         try:
             yield socket
         finally:
+            SOCKETS.dec()
             socket.forget()
             if network is not None:
                 _subtract(self._addresses, network)
+
+
+def _refusal(message: str) -> TooManySockets:
+    REFUSALS.labels(Limit.SOCKETS).inc()
+    return TooManySockets(message)
 
 
 def _subtract(counter: Counter[str], key: str) -> None:

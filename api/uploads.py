@@ -14,11 +14,14 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from jobs import metrics
 from jobs.errors import LimitExceeded, ProblemCode, Rejection
 from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
 from jobs.ports import Catalog, Services, Storage, Target
 from jobs.presets import Preset
 from jobs.settings import Settings
+from jobs.tracing import Trace, new_trace
+from jobs.transitions import note
 
 _FILENAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _TEXT = re.compile(r"[^\x00\ud800-\udfff]*")
@@ -68,6 +71,7 @@ async def create_uploads(
     idempotency_key: str | None,
     services: Services,
     admit: Admit,
+    trace: Trace | None = None,
 ) -> list[Upload | Rejection | LimitExceeded]:
     """One answer for each file, in the order asked.
 
@@ -76,6 +80,7 @@ async def create_uploads(
 
     Args:
         admit: what the limits say of files that were not asked for before.
+        trace: to which new images belong; a new one if left out.
 
     Raises:
         Unavailable: a service did not answer. Asking again with the same key makes nothing twice.
@@ -83,6 +88,7 @@ async def create_uploads(
     settings = services.settings
     chosen = preset if preset is not None else settings.default_preset
     now = services.clock()
+    trace = trace or new_trace()
     wanted: list[Image | Rejection] = []
     content_types = {format_.content_type for format_ in settings.source_formats}
     timeline = (StatusChange(status=Status.PENDING, at=now),)
@@ -111,6 +117,8 @@ async def create_uploads(
                 byte_size=file.byte_size,
                 sha256=None if file.sha256 is None else file.sha256.lower(),
                 metadata=file.metadata,
+                trace=trace.id,
+                span=trace.span,
                 # A millisecond apart, in the order asked: lists by creation keep it.
                 created_at=now - timedelta(milliseconds=len(files) - 1 - index),
                 changed_at=now,
@@ -140,6 +148,14 @@ async def create_uploads(
         item if isinstance(item, Rejection) else refusals.get(item.id) or _answer(kept[item.id], at, storage)
         for item in wanted
     ]
+
+
+def count_answers(answers: Sequence[Upload | Rejection | LimitExceeded]) -> None:
+    """Count what `create_uploads` answered, for whoever runs this."""
+    refusals = [answer for answer in answers if not isinstance(answer, Upload)]
+    metrics.TARGETS_GIVEN.inc(len(answers) - len(refusals))
+    for refusal in refusals:
+        metrics.TARGETS.labels(refusal.code).inc()
 
 
 def _ids(owner: str, idempotency_key: str | None, settings: Settings) -> Iterator[str]:
@@ -199,6 +215,8 @@ async def _renewed(
     async def renew(image: Image) -> Image:
         values = {"expires_at": image.expires_at, "due_at": image.due_at}
         moved = await services.catalog.move(image.id, Move.RETARGET, at=services.clock(), values=values)
+        if moved is not None:
+            note(Move.RETARGET, moved)
         return moved or await services.catalog.get(image.id) or kept[image.id]
 
     late = [

@@ -7,6 +7,7 @@ channel spares them the wait.
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from arq.connections import ArqRedis
@@ -110,6 +111,11 @@ class RedisQueue:
         with reaching():
             depth: int = await self._redis.zcard(self._name)
             return depth
+
+    async def oldest(self) -> datetime | None:
+        with reaching():
+            first = await self._redis.zrange(self._name, 0, 0, withscores=True)
+        return datetime.fromtimestamp(first[0][1] / 1e3, UTC) if first else None
 
     async def listeners(self) -> int:
         """How many workers wait to be woken."""
