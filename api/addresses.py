@@ -1,6 +1,14 @@
-"""Addresses of clients, and what they are counted as."""
+"""Addresses of clients, and what they are counted as; the names of this machine."""
 
+import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+from jobs.settings import LOOPBACK
+
+THIS_MACHINE = tuple(f"[{host}]" if ":" in host else host for host in LOOPBACK)
+"""Its names, as they stand in a URL."""
+# Who develops a page on this machine serves it from another port of it.
+LOOPBACK_ORIGIN = re.compile(rf"https?://({'|'.join(map(re.escape, THIS_MACHINE))})(:\d+)?")
 
 _IPV6_NETWORK = 64  # bits: whoever has one address of such a network has all of them
 

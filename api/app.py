@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from api.auth import LOOPBACK_ORIGIN, Authenticator
+from api.addresses import LOOPBACK_ORIGIN, THIS_MACHINE
+from api.auth import Authenticator
 from api.errors import MASK, log_fault
 from api.expiry import SocketExpiry
 from api.graphql import GraphQLEndpoint
@@ -24,10 +25,10 @@ from api.hooks import StorageHook, fetch_body
 from api.hub import Hub
 from api.limits import Limiter, open_limiter
 from api.metrics import MetricsEndpoint
+from api.pages import page_routes
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
 from jobs.ports import Services
-from jobs.settings import LOOPBACK
 from jobs.sns import Fetch
 
 _MIN_BODY = 100 * 1024  # bytes of a GraphQL request, whatever the settings
@@ -77,11 +78,12 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
             ),
             Route("/graphql", graphql, middleware=[Middleware(BodyLimit, max_body)]),
             WebSocketRoute("/graphql", graphql, middleware=[Middleware(SocketExpiry)]),
+            *page_routes(settings),
         ],
         middleware=[
             Middleware(SecurityHeaders),
             # Where nobody has to say who he is, a page must not reach us under a name of its own.
-            *([Middleware(TrustedHostMiddleware, [*LOOPBACK, "[::1]"])] if settings.auth == "none" else []),
+            *([Middleware(TrustedHostMiddleware, THIS_MACHINE)] if settings.auth == "none" else []),
             # Whoever asks says so in a header of his own making: no cookie counts, and none is asked for.
             Middleware(
                 CORSMiddleware,

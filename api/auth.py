@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +19,6 @@ _SCHEME = b"bearer "
 _MAX_CREDENTIAL = 8 * 1024  # bytes of a key or a token
 _MAX_OWNER = 255  # characters
 _NEVER = 2**40  # seconds; far beyond any calendar
-
-# Who develops a page on this machine serves it from another port of it.
-LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 _REFUSALS = {
     "keys": "The key is unknown.",

@@ -1,74 +1,52 @@
 """Websockets as the server keeps them: bounded in what waits for a client, and ended with a word.
 
 uvicorn alone waits for ever for a client that does not read, and a `close()` waits behind what it has not
-taken. Here what is written waits in at most 200 kB, most of it in the kernel, and a client that lets it wait
-for ten seconds is cut off. One that is only silent is found by pings.
+taken; it goes on reading, and answers each ping. Here nothing is sent, nor read, while more than 64 kB wait
+for a client in this process, and the kernel has at most 128 kB besides. What goes beyond that is the message
+that filled the room, and the answers to pings that came before it was full, 256 kB of them at the most. A
+client for whom all that is more than 16 MB is cut off at once, and one that takes nothing of it for eight
+seconds. One that is only silent is found by pings.
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import termios
 from typing import Any, cast
 
 from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import CloseCode
 
+from api.connections import bound, reset
+from api.flow_control import Gate, Inbox
 from jobs.metrics import DROPS, Drop
 
-STALLED_SECONDS = 10.0  # for which a client may leave everything unread that was written
+STALLED_SECONDS = 8.0  # for which a client may leave everything unread: with the looks, it is gone within ten
+_LOOKS = 10  # in that time, at what it has taken
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
-_SEND_BUFFER = 64 * 1024  # bytes; the kernel doubles it, and would else let it grow to megabytes
+MOST_WAITING = 16 * 1024 * 1024  # bytes; the longest answers have 12 MB
 _GOODBYE_SECONDS = 2.0  # for a client's answer to the last word
-
-
-class Inbox:
-    """What came for the application, which alone waits for it.
-
-    An `asyncio.Queue` has four deques of 760 bytes, for those who may wait at either end of it.
-    """
-
-    __slots__ = ("_events", "_waiting")
-
-    def __init__(self) -> None:
-        self._events: list[ASGIReceiveEvent] = []  # a few: while there are some, nothing is read
-        self._waiting: asyncio.Future[None] | None = None
-
-    def put_nowait(self, event: ASGIReceiveEvent) -> None:
-        """Add one."""
-        self._events.append(event)
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
-    async def get(self) -> ASGIReceiveEvent:
-        """Wait for the first, and take it."""
-        while not self._events:
-            self._waiting = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
-        return self._events.pop(0)
-
-    def empty(self) -> bool:
-        """Whether there is none."""
-        return not self._events
+_BYTES_ACKED = struct.Struct("=120xQ")  # in Linux's `tcp_info`
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
     """uvicorn's protocol with limits of ours; asyncio says when the transport stops and goes on."""
 
     stalled_seconds = STALLED_SECONDS
-    _deadline: asyncio.TimerHandle | None = None
+    most_waiting = MOST_WAITING
+    _deadline: asyncio.TimerHandle | None = None  # while writing is paused
+    _behind: int | None = None  # bytes that the client had taken, if a ping or its answer had to wait then
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queue = cast("asyncio.Queue[ASGIReceiveEvent]", Inbox())
+        self.writable = cast("asyncio.Event", Gate())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection from HTTP, with a smaller buffer."""
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        bound(transport)
         super().connection_made(transport)
 
     def start_keepalive(self) -> None:
@@ -91,20 +69,56 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Too much waits for the client."""
         super().pause_writing()
-        self._deadline = self.loop.call_later(self.stalled_seconds, self._drop, Drop.STALLED)
+        self.transport.pause_reading()
+        if self.transport.get_write_buffer_size() > self.most_waiting:
+            self.loop.call_soon(self._drop, Drop.STALLED)  # the transport is in the middle of writing
+        self._behind = self._taken()
+        self._look_later(self._behind, self.loop.time())
 
     def resume_writing(self) -> None:
         """The client has read on."""
         super().resume_writing()
         self._let_be()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """What came next, as uvicorn does it, but that reading goes on only if writing does."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if self._deadline is None:
+                self.transport.resume_reading()
+        return message
+
+    def handle_ping(self) -> None:
+        """Answer it. After a `close` the client is read whatever waits for it."""
+        if self.transport.is_closing():
+            return
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > self.most_waiting:
+            self._drop(Drop.STALLED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever ended it."""
         self._let_be()
         super().connection_lost(exc)
 
+    def send_keepalive_ping(self) -> None:
+        """Ask whether the client is there, and remember whether anything is in front of the question."""
+        if not self.transport.is_closing():
+            self._behind = self._taken() if self._waits() else None
+        super().send_keepalive_ping()
+
     def keepalive_timeout(self) -> None:
-        """A ping was not answered: say so, and wait for nobody to hear it."""
+        """A ping was not answered: say so, and wait for nobody to hear it.
+
+        While much waits for a client that reads slowly, neither the ping nor its answer may have got through.
+        """
+        if self._behind is not None and (taken := self._taken()) > self._behind:
+            self._behind = taken if self._waits() else None
+            self.pong_timer = self.loop.call_later(self.ping_timeout or 0.0, self.keepalive_timeout)
+            return
         super().keepalive_timeout()
         self._drop(Drop.SILENT)
 
@@ -124,10 +138,39 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._cut_off()
 
     def _cut_off(self) -> None:
-        """Reset the connection: the kernel would go on waiting to deliver what the client has not read."""
+        """Reset the connection, unless it is over."""
+        if self.disconnected:
+            return
+        self._let_be()
+        self.stop_keepalive()
+        reset(self.transport)
+
+    def _look_later(self, taken: int, since: float) -> None:
+        delay = self.stalled_seconds / _LOOKS
+        self._deadline = self.loop.call_later(delay, self._look_again, taken, since)
+
+    def _look_again(self, before: int, since: float) -> None:
+        """Let the client go on for as long as it takes something now and then, however slowly."""
+        now = self.loop.time()
+        if (taken := self._taken()) > before:
+            self._look_later(taken, now)
+        elif now - since < self.stalled_seconds:
+            self._look_later(before, since)
+        else:
+            self._drop(Drop.STALLED)
+
+    def _taken(self) -> int:
+        """Bytes that the client's kernel has acknowledged: no more than its own buffer, unless it reads."""
         connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+        taken: int = _BYTES_ACKED.unpack(info)[0]
+        return taken
+
+    def _waits(self) -> bool:
+        """Whether there is anything that the client's kernel has not acknowledged."""
+        queued = bytearray(struct.calcsize("i"))
+        fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+        return any(queued) or self.transport.get_write_buffer_size() > 0
 
     def _let_be(self) -> None:
         if self._deadline is not None:

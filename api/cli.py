@@ -94,7 +94,9 @@ def prepare(
 
 @app.command()
 def upload(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with images.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files, folders with images, or globs.", show_default=False)
+    ],
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into folders below too.")
     ] = False,
@@ -108,16 +110,27 @@ def upload(
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="How many files at once.")] = 4,
     wait: Annotated[bool, typer.Option(help="Wait until every image is at rest.")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be uploaded, and ask no server.")
+    ] = False,
 ) -> None:
-    """Upload files and follow them to their end. Exits with 0 if all are ready, else with 1."""
+    """Upload files and follow them to their end; run again, it goes on where it was interrupted.
+
+    Exits with 0 if all are ready, with 1 if some are not, with 130 if it is interrupted.
+    """
     from api import upload as uploading
     from api.client import ApiError
+    from api.upload_items import UsageError, find_files
+    from api.upload_views import print_plan
 
     try:
         uploading.check_url(url)
-        files = uploading.find_files(paths, recursive=recursive)
-    except uploading.UsageError as error:
+        files = find_files(paths, recursive=recursive)
+    except UsageError as error:
         raise _failure(str(error), status=2) from None
+    if dry_run:
+        print_plan(files, as_json=as_json)
+        return
     try:
         work = uploading.upload(
             files, url=url, key=key, preset=preset, concurrency=concurrency, wait=wait, as_json=as_json
@@ -133,22 +146,42 @@ def upload(
 
 @app.command()
 def doctor(
-    orphans: Annotated[  # noqa: ARG001  (the one check there is yet: it must be named, for others to come)
+    orphans: Annotated[
         bool,
         typer.Option(
-            "--orphans", help="Look for objects without a record, and for records whose objects are gone."
+            "--orphans",
+            help="Look instead for objects without a record, and for records whose objects are gone.",
         ),
-    ],
+    ] = False,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Remove such objects, develop such images anew. Else only tell.")
+        bool,
+        typer.Option(
+            "--fix",
+            help="Set CORS, notification and indexes; with --orphans, remove such objects and develop "
+            "such images anew. Else only tell.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each finding.")] = False,
+    event_seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long the event of an upload may take.")
+    ] = 20,
 ) -> None:
-    """Check a deployment's data, while it runs. Exits with 1 if findings remain, with 2 if it cannot look."""
-    from api.doctor import find_orphans
+    """Check settings and services by real requests, while the system runs.
 
+    Exits with 1 if findings remain, with 2 if the settings are wrong.
+    """
+    from api.checkup import print_checkup
+    from api.doctor import find_orphans
+    from jobs.clock import now
+
+    settings = _configured(status=2)
+    work = (
+        find_orphans(settings, fix=fix, as_json=as_json)
+        if orphans
+        else print_checkup(settings, now, fix=fix, as_json=as_json, event_seconds=event_seconds)
+    )
     try:
-        consistent = asyncio.run(find_orphans(_configured(status=2), fix=fix, as_json=as_json))
+        consistent = asyncio.run(work)
     except (SettingsError, DarkroomError) as error:
         raise _failure(str(error), status=2) from None
     except KeyboardInterrupt:

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 import httpx
 import websockets
 
+from api.addresses import THIS_MACHINE
+from jobs.settings import LOOPBACK
+
 _SUBPROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 _CHUNK = 256 * 1024
 _TRIES = 4
 PATIENCE = 120  # seconds to wait for a server that says how long; whoever needs longer is told so
-_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 IMAGE_FIELDS = """
   id filename status version
@@ -36,6 +38,7 @@ mutation ($input: CreateUploadsInput!) {
 _COMPLETE = """
 mutation ($id: ID!) { completeUpload(id: $id) { ... on Image { IMAGE } ... on Problem { code message } } }
 """.replace("IMAGE", IMAGE_FIELDS)
+_REPROCESS = _COMPLETE.replace("completeUpload", "reprocessImage")
 _UPDATES = "subscription ($ids: [ID!]!) { imageUpdates(ids: $ids) { IMAGE } }".replace("IMAGE", IMAGE_FIELDS)
 
 
@@ -50,7 +53,7 @@ async def open_http(**options: Any) -> AsyncIterator[httpx.AsyncClient]:
     Raises:
         ApiError: the environment names a proxy that cannot be used.
     """
-    here = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
+    here = {f"all://{host}": None for host in THIS_MACHINE}
     try:
         http = httpx.AsyncClient(mounts=here, **options)
     except (ImportError, ValueError) as error:
@@ -68,10 +71,12 @@ class Client:
         self._authorization = {"authorization": f"Bearer {key}"} if key else {}
 
     async def create_uploads(
-        self, files: Sequence[dict[str, Any]], preset: str | None
+        self, files: Sequence[dict[str, Any]], preset: str | None, *, idempotency_key: str | None = None
     ) -> list[dict[str, Any]]:
         """An `UploadTarget` or an `InvalidFile` for each `FileInput`."""
-        request = {"files": list(files)} | ({"preset": preset} if preset else {})
+        request: dict[str, Any] = {"files": list(files)}
+        request |= {"preset": preset} if preset else {}
+        request |= {"idempotencyKey": idempotency_key} if idempotency_key else {}
         data = await self._execute(_CREATE, {"input": request})
         results: list[dict[str, Any]] = data["createUploads"]["results"]
         return results
@@ -79,6 +84,11 @@ class Client:
     async def complete_upload(self, image_id: str) -> dict[str, Any]:
         """The `ImageResult` of the hint."""
         result: dict[str, Any] = (await self._execute(_COMPLETE, {"id": image_id}))["completeUpload"]
+        return result
+
+    async def reprocess(self, image_id: str) -> dict[str, Any]:
+        """The `ImageResult` of asking for the variants anew."""
+        result: dict[str, Any] = (await self._execute(_REPROCESS, {"id": image_id}))["reprocessImage"]
         return result
 
     async def put(self, path: Path, target: dict[str, Any], progress: Callable[[int], None]) -> None:
@@ -157,7 +167,7 @@ class Client:
 
     async def _subscribe(self, query: str, variables: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         address = f"ws{self._url.removeprefix('http')}/graphql"
-        proxy: Literal[True] | None = None if urlsplit(address).hostname in _THIS_MACHINE else True
+        proxy: Literal[True] | None = None if urlsplit(address).hostname in LOOPBACK else True
         async with websockets.connect(address, subprotocols=[_SUBPROTOCOL], proxy=proxy) as socket:
             await socket.send(json.dumps({"type": "connection_init", "payload": self._authorization}))
             await socket.recv()  # connection_ack, or the socket is closed

@@ -10,7 +10,7 @@ from strawberry.types.info import Info as StrawberryInfo
 from api.auth import Caller
 from api.hub import Hub
 from api.limits import Limiter
-from api.sockets import Socket
+from api.sockets import CountedSocket
 from jobs.access import Role, suffices
 from jobs.errors import Forbidden, LimitExceeded, Unauthenticated, Unavailable
 from jobs.images import Image
@@ -44,7 +44,7 @@ class Context:
         """
         self.services = services
         self.hub = hub
-        self.socket: Socket | None = None  # of a websocket, among all that are open
+        self.socket: CountedSocket | None = None  # of a websocket, among all that are open
         self._limiter = limiter
         self._address = address
         self._expiry = expiry

@@ -152,6 +152,7 @@ async def _ready(port: int, workers: int, death: asyncio.Task[ServiceFailed]) ->
 def _announce(port: int, data_dir: Path, embedded: Embedded, seconds: float) -> None:
     out = Console(highlight=False)
     out.print(f"\n[bold green]Darkroom is ready[/] [dim]({seconds:.1f} s)[/]")
+    out.print(f"  Drop pictures at         [link]http://{HOST}:{port}/[/link]")
     out.print(f"  GraphQL and playground   [link]http://{HOST}:{port}/graphql[/link]")
     out.print(f"  Bytes go straight to     {embedded.s3_endpoint}/{BUCKET}")
     out.print(f"  Data and logs            {data_dir.absolute()}")

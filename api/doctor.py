@@ -18,7 +18,10 @@ _WORDS = {
     Fault.UNNAMED: "object that its record does not name",
     Fault.NOT_KEPT: "original that is not to be kept",
     Fault.SOURCE_GONE: "record whose source is gone",
+    Fault.SOURCE_CHANGED: "record whose source is another",
     Fault.VARIANTS_GONE: "record whose variants are gone",
+    Fault.VARIANTS_CHANGED: "record whose variants are damaged",
+    Fault.UPLOAD_MISSED: "record whose upload was missed",
 }
 
 
@@ -64,6 +67,8 @@ def _in_words(finding: Finding) -> str:
         return f"{_WORDS[finding.fault]}: {finding.keys[0]}, {finding.byte_size:,} bytes: {outcome}"
     if finding.remedy is Remedy.REPROCESS:
         outcome = "is developed anew" if finding.fixed else "--fix develops it anew"
+    elif finding.remedy is Remedy.INGEST:
+        outcome = "is developed" if finding.fixed else "--fix has it developed"
     elif finding.status in IN_MOTION:
         outcome = "left to its worker, which will say so in the record"
     else:

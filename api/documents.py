@@ -1,6 +1,6 @@
-"""From the text of a query to a document that is valid and not too costly, before anything is executed."""
+"""From the text of a query to a document that is admitted, not too costly and valid, before its execution."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -27,11 +27,12 @@ from api.context import Context
 from api.cost import Limits, QueryTooCostly, Size, measure, sizes_of
 from api.paging import MAX_PAGE
 from api.uploads import BYTES_OF_A_FILE
+from jobs.errors import LimitExceeded
 from jobs.metrics import REFUSALS, Limit
 from jobs.settings import Settings
 
 _PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
-_COST_OF_A_FILE = 150  # of `createUploads`, at most: all that can be asked of an upload target is 103
+COST_OF_A_FILE = 240  # of `createUploads`, at most: all that can be asked of an upload target is 236
 _MAX_ERRORS = 5  # each may repeat a long argument as a whole
 _MIN_VALUES = 10_000  # of variables, whatever the settings
 _MAX_KEYS = 1_000  # of one object; metadata of 4,096 bytes have fewer
@@ -43,7 +44,7 @@ REMEMBERED_CHARACTERS = 2_048  # of each; the queries of a page have some hundre
 
 
 class Parsed:
-    """A document as something that is hashed by its identity: by its content takes 50 µs."""
+    """A document that is hashed by its identity: by its content, all of it would be walked each time."""
 
     def __init__(self, query: str, max_tokens: int) -> None:
         """Parse; raises what the parser raises."""
@@ -71,7 +72,7 @@ _measure = _remembered(Parsed.measure)
 
 
 class Documents(SchemaExtension):
-    """Parses, measures and validates, in this order, each step within the limits of the settings.
+    """Counts operations, then parses, measures and validates, each step within the limits of the settings.
 
     Strawberry takes errors from a hook only when it validates: what was refused before has a stand-in until
     then.
@@ -80,10 +81,20 @@ class Documents(SchemaExtension):
     _parsed: Parsed | None = None
     _refusal: GraphQLError | None = None
 
+    async def on_operation(self) -> AsyncIterator[None]:
+        """Count it, whatever it says: nothing is done for one that is one too many."""
+        try:
+            await self.execution_context.context.admit_operation()
+        except LimitExceeded as refusal:
+            self._refusal = GraphQLError(refusal.message, original_error=refusal)
+        yield
+
     def on_parse(self) -> Iterator[None]:
         """Parse, or know already."""
         execution = self.execution_context
         try:
+            if self._refusal is not None:
+                raise self._refusal
             _check_variables(execution.variables, _settings(execution))
             self._parsed = _parsed(execution.query, _settings(execution))
             execution.graphql_document = self._parsed.document
@@ -147,7 +158,7 @@ def _validated(parsed: Parsed, execution: ExecutionContext) -> list[GraphQLError
         depth=settings.max_query_depth,
         aliases=settings.max_query_aliases,
         directives=settings.max_query_directives,
-        cost=max(settings.max_query_cost, settings.max_upload_files * _COST_OF_A_FILE),
+        cost=max(settings.max_query_cost, settings.max_upload_files * COST_OF_A_FILE),
         page=MAX_PAGE,
     )
     known = execution.query is not None and _is_short(execution.query)

@@ -47,7 +47,21 @@ class MaskedErrors(MaskErrors):
 
 
 def mask(error: GraphQLError) -> GraphQLError:
-    """The error as the client sees it; one that was masked stays as it is."""
+    """The error as the client sees it; one that was masked stays as it is.
+
+    Where it was raised is forgotten: those frames hold the error in turn, with all of the operation, and
+    would be left to the garbage collector.
+    """
+    masked = _masked(error)
+    found: list[BaseException] = [error]
+    for each in found:
+        each.__traceback__ = None
+        origins = (getattr(each, "original_error", None), each.__cause__, each.__context__)
+        found += [origin for origin in origins if origin is not None and origin not in found]
+    return masked
+
+
+def _masked(error: GraphQLError) -> GraphQLError:
     cause = error.original_error
     if cause is None or isinstance(cause, GraphQLError):
         return error  # the query itself is at fault: syntax, validation, variables

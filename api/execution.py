@@ -2,88 +2,90 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, cast
 
 from graphql import (
-    GraphQLError,
     GraphQLField,
     GraphQLObjectType,
+    GraphQLOutputType,
+    Undefined,
     get_nullable_type,
     is_leaf_type,
     is_list_type,
     is_object_type,
 )
+from graphql.pyutils import is_awaitable
 from graphql.type.definition import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from api.shared import SharedResults
+from api.shared import Kept
 
 PLAIN_FUNCTION = "darkroom-plain-function"
-"""A field's metadata: what its resolver does without arguments, of the object and the context; never None."""
+"""A field's metadata: what its resolver does without arguments, of the object and the context."""
 
 _HELPERS = GraphQLResolveInfoHelpers(gather=lambda values: asyncio.gather(*values), track=lambda _: None)
 _PLAIN = "darkroom-plain"
-_NOTHING = object()
-_SHARED = SharedResults()
+_DEFINITION = "strawberry-definition"
+_CERTAIN = frozenset({str, int, bool, float, dict})
+_PLANS = Kept(512)  # of operations; 12 kB at most
+_SHARED = Kept(64)  # of records; 15 kB
 
 
 class Execution(StrawberryGraphQLCoreExecutionContext):
     """One operation.
 
     Most objects have nothing in them but attributes, down to scalars. Of each of these, graphql-core and
-    Strawberry make ten calls and an `info` that nobody asks for: 12 µs, of which 2 are left here. Whatever is
-    not plain, or goes wrong, goes their way: reading has no effects, so it can be left off at any point.
+    Strawberry make ten calls and an `info` that nobody asks for, most of which is spared here. Whatever is
+    not plain goes their way, and so does a plain field with which anything goes wrong: reading has no
+    effects, so it can be left off at any point.
+
+    What is plain as a whole depends on nothing but its record and who asks, see `_read_object`: it is worked
+    out once for all who are told of the same record.
 
     graphql-core 3.3 remembers which fields an operation selects, by the identity of lists that it makes anew
     for each event of a subscription: 3 kB a message, for as long as somebody subscribes. And an execution
     holds itself by the helpers that it has for resolvers, which none of ours uses: of each request, 70
-    objects were left to the garbage collector.
+    objects were left to the garbage collector. Those of one that fails still are: errors hold their frames.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.async_helpers = _HELPERS
         self._is_plain = self.middleware_manager is None or not self.middleware_manager.middlewares
+        # Of variables, only these can say which fields are selected.
+        self._conditions = tuple(
+            [item for item in self.variable_values.coerced.items() if isinstance(item[1], bool)]
+        )
+        self._by_fields: dict[int, tuple[Any, _Plan]] = {}
 
     def collect_and_execute_subfields(
         self, return_type: Any, field_details_list: Any, path: Any, result: Any, position_context: Any
     ) -> Any:
-        """An object: shared with all who are told of the same record, or read, or executed."""
-        key = None
-        record = getattr(result, "shared", None)
-        if record is not None and not any(each.fragment_variable_values for each in field_details_list):
-            nodes = [details.node for details in field_details_list]
-            variables = self.variable_values.coerced
-            key = _SHARED.key(record, self.context_value.owner, nodes, self.fragment_definitions, variables)
-            if (known := _SHARED.get(key)) is not None:
-                return known
-        data = self._read_object(return_type, field_details_list, result) if self._is_plain else _NOTHING
-        if data is _NOTHING:
-            data = super().collect_and_execute_subfields(
-                return_type, field_details_list, path, result, position_context
-            )
-        if key is not None and not self.is_awaitable(data) and not self.collected_errors.errors:
-            _SHARED.put(key, (record, nodes), data)
-        return data
+        """An object: read, if it is plain as a whole, or executed."""
+        plan = self._whole(return_type, field_details_list)
+        if plan is not None:
+            try:
+                return self._read_object(plan, result)
+            except Exception:  # noqa: BLE001, S110 - it comes again, where it belongs
+                pass
+        return super().collect_and_execute_subfields(
+            return_type, field_details_list, path, result, position_context
+        )
 
     def execute_fields(
         self, parent_type: Any, source_value: Any, path: Any, grouped_field_set: Any, position_context: Any
     ) -> Any:
         """The fields of an object that is not plain as a whole: those that are, and the others."""
-        if not self._is_plain:
-            return super().execute_fields(
-                parent_type, source_value, path, grouped_field_set, position_context
-            )
-        read, left = {}, {}
-        for name, details in grouped_field_set.items():
-            value = self._read_field(parent_type, details, source_value, leaves_only=True)
-            if value is _NOTHING:
-                left[name] = details
-            else:
-                read[name] = value
-        if not left:
-            return read
+        read = {}
+        for each in self._plan(parent_type, grouped_field_set):
+            try:
+                read[each.name] = self._read_field(each, source_value)
+            except Exception:  # noqa: BLE001, S112 - likewise
+                continue
+        left = {name: details for name, details in grouped_field_set.items() if name not in read}
         others: Any = super().execute_fields(parent_type, source_value, path, left, position_context)
         if self.is_awaitable(others):
             return _joined_later(grouped_field_set, read, others)
@@ -98,109 +100,161 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
     def forget(self) -> None:
         """Begin without what was remembered."""
         self._relevant_sub_fields = {}
+        self._by_fields = {}
 
-    def _read_object(self, object_type: GraphQLObjectType, details: Any, source: Any) -> Any:
-        """All that is selected of `source`; `_NOTHING` if it cannot be had so simply."""
-        fields, deferred, _ = self.collect_subfields(object_type, details)
-        return _NOTHING if deferred else self._read_fields(object_type, fields, source)
+    def _plan(self, object_type: GraphQLObjectType, fields: Any) -> "_Plan":
+        """Those of the selected fields that are plain, down to their leaves."""
+        known = self._by_fields.get(id(fields))
+        if known is None:
+            plain = [self._selected(object_type, *item) for item in fields.items()] if self._is_plain else ()
+            known = self._by_fields[id(fields)] = fields, tuple([each for each in plain if each is not None])
+        return known[1]
 
-    def _read_fields(self, object_type: GraphQLObjectType, fields: Any, source: Any) -> Any:
-        data = {}
-        for name, inner in fields.items():
-            value = self._read_field(object_type, inner, source)
-            if value is _NOTHING:
-                return _NOTHING
-            data[name] = value
+    def _selected(self, object_type: GraphQLObjectType, name: str, details: Any) -> "_Selected | None":
+        node = details[0].node
+        plain = None if node.arguments else _plain_field(object_type, node.name.value)
+        if plain is None:
+            return None
+        plan = () if plain.object_type is None else self._whole(plain.object_type, details)
+        return None if plan is None else _Selected(name, plain, plan)
+
+    def _whole(self, object_type: GraphQLObjectType, details: Any) -> "_Plan | None":
+        """All that is selected of an object; None if some of it is not plain."""
+        key = (object_type, self._conditions, *[id(each.node) for each in details])
+        known: tuple[_Plan | None] | None = _PLANS.get(self.operation, key)
+        if known is None:
+            try:
+                fields = self.collect_subfields(object_type, details).grouped_field_set
+            except Exception:  # noqa: BLE001 - a directive is at fault, which is said of objects that are there
+                return None
+            plan = self._plan(object_type, fields)
+            known = (plan if len(plan) == len(fields) else None,)
+            _PLANS.put(self.operation, key, known)
+        return known[0]
+
+    def _read_object(self, plan: "_Plan", source: Any) -> dict[str, Any]:
+        """All of an object: shared with all who are told of the same record, or read."""
+        record = getattr(source, "shared", None)
+        if record is None:
+            return {each.name: self._read_field(each, source) for each in plan}
+        caller = self.context_value.caller
+        key = (caller.owner, caller.roles, plan)
+        data: dict[str, Any] | None = _SHARED.get(record, key)
+        if data is None:
+            data = {each.name: self._read_field(each, source) for each in plan}
+            _SHARED.put(record, key, data)
         return data
 
-    def _read_field(
-        self, parent_type: GraphQLObjectType, details: Any, source: Any, *, leaves_only: bool = False
-    ) -> Any:
-        node = details[0].node
-        name = node.name.value
-        field = parent_type.fields.get(name)
-        if field is None:
-            return parent_type.name if name == "__typename" else _NOTHING
-        plain = None if node.arguments else _plain(field)
-        if plain is None or (leaves_only and plain.object_type is not None):
-            return _NOTHING
+    def _read_field(self, selected: "_Selected", source: Any) -> Any:
+        """What an object has there; raises anything if it cannot be had so simply."""
+        plain = selected.plain
         value = plain.function(source, self.context_value)
         if value is None:
-            return None if plain.is_nullable else _NOTHING
-        if plain.object_type is not None:
-            if not plain.is_list:
-                return self._read_item(plain.object_type, details, value)
-            if not isinstance(value, list):
-                return _NOTHING
-            return self._read_items(plain.object_type, details, value)
-        try:
-            return [plain.coerce(item) for item in value] if plain.is_list else plain.coerce(value)
-        except (GraphQLError, TypeError, ValueError):
-            return _NOTHING
+            if plain.is_nullable:
+                return None
+            raise _NotPlain
+        if not plain.is_list:
+            return self._read_item(selected, value)
+        if not isinstance(value, (list, tuple)):
+            raise _NotPlain
+        return [self._read_item(selected, item) for item in value]
 
-    def _read_item(self, object_type: GraphQLObjectType, details: Any, item: Any) -> Any:
-        items = self._read_items(object_type, details, [item])
-        return _NOTHING if items is _NOTHING else items[0]
-
-    def _read_items(self, object_type: GraphQLObjectType, details: Any, items: list[Any]) -> Any:
-        fields, deferred, _ = self.collect_subfields(object_type, details)
-        if deferred:
-            return _NOTHING
-        read = []
-        for item in items:
-            if item is None or getattr(item, "shared", None) is not None:  # which is not for here to say
-                return _NOTHING
-            data = self._read_fields(object_type, fields, item)
-            if data is _NOTHING:
-                return _NOTHING
-            read.append(data)
-        return read
+    def _read_item(self, selected: "_Selected", item: Any) -> Any:
+        plain = selected.plain
+        if plain.object_type is None:
+            return plain.coerce(item)
+        plain.coerce(item)
+        return self._read_object(selected.plan, item)
 
 
-class _Plain(NamedTuple):
+class _NotPlain(Exception):
+    """A value is not what its field says, or is none yet."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plain:
     """A field that is an attribute, or what a plain function makes: a leaf, an object, or a list of these."""
 
     function: Callable[[Any, Any], Any]
-    coerce: Callable[[Any], Any]
-    object_type: GraphQLObjectType | None
-    is_list: bool
-    is_nullable: bool
+    coerce: Callable[[Any], Any]  # a leaf; of an object, it is only looked at
+    object_type: GraphQLObjectType | None = None
+    is_list: bool = False
+    is_nullable: bool = False
 
 
-def _plain(field: GraphQLField) -> _Plain | None:
-    """What is known of `field`, found out when it is first asked for."""
-    try:
-        known: _Plain | None = field.extensions[_PLAIN]
-    except KeyError:
-        known = field.extensions[_PLAIN] = _found(field)
-    return known
+class _Selected(NamedTuple):
+    """A plain field as it is asked for. Equal ones of the same object are answered alike."""
+
+    name: str
+    plain: _Plain
+    plan: "_Plan"
 
 
-def _found(field: GraphQLField) -> _Plain | None:
-    definition = field.extensions.get("strawberry-definition")
-    if not isinstance(definition, StrawberryField):
+_Plan = tuple[_Selected, ...]
+
+
+def _plain_field(object_type: GraphQLObjectType, name: str) -> _Plain | None:
+    """What is known of a field, found out when it is first asked for."""
+    known: dict[str, _Plain | None] = object_type.extensions.setdefault(_PLAIN, {})
+    if name not in known:
+        known[name] = _found(object_type, name)
+    return known[name]
+
+
+def _found(object_type: GraphQLObjectType, name: str) -> _Plain | None:
+    if name == "__typename":
+        return _Plain(lambda *_: object_type.name, str)
+    field = object_type.fields.get(name)
+    function = None if field is None else _function(field)
+    if field is None or function is None:
         return None
-    function = definition.metadata.get(PLAIN_FUNCTION)
-    if function is None:
-        if not definition.is_basic_field:
-            return None
-        attribute = definition.python_name
-
-        def function(source: Any, _: Any) -> Any:
-            return getattr(source, attribute, None)
-
     whole = item = get_nullable_type(field.type)
-    if is_list := is_list_type(whole):
+    if is_list_type(whole):
         item = get_nullable_type(whole.of_type)
-    if not is_leaf_type(item) and not is_object_type(item):
+    coerce = _coercion(item)
+    if coerce is None:
         return None
     return _Plain(
-        function,
-        item.coerce_output_value if is_leaf_type(item) else _itself,
-        item if is_object_type(item) else None,
-        is_list,
-        whole is field.type,
+        function, coerce, item if is_object_type(item) else None, item is not whole, whole is field.type
     )
+
+
+def _function(field: GraphQLField) -> Callable[[Any, Any], Any] | None:
+    """What gives the field's value, if nobody else has a say in it."""
+    definition = field.extensions.get(_DEFINITION)
+    if not isinstance(definition, StrawberryField) or definition.extensions:
+        return None
+    if definition.base_resolver is not None:
+        return cast("Callable[[Any, Any], Any] | None", definition.metadata.get(PLAIN_FUNCTION))
+    resolver, attribute = definition.default_resolver, definition.python_name
+    return lambda source, _: resolver(source, attribute)
+
+
+def _coercion(item: GraphQLOutputType) -> Callable[[Any], Any] | None:
+    """What makes a value that of the type, or raises anything; nothing for what is never plain."""
+    if is_leaf_type(item):
+        return _guarded(item.coerce_output_value)
+    definition = item.extensions.get(_DEFINITION) if is_object_type(item) else None
+    if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
+        return None
+    is_type_of: Any = cast("GraphQLObjectType", item).is_type_of  # Strawberry's own looks at no `info`
+    return _guarded(_itself if is_type_of is None else lambda value: is_type_of(value, None) or None)
+
+
+def _guarded(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`coerce`, but nothing is taken that graphql-core would raise, await or refuse."""
+
+    def guarded(value: Any) -> Any:
+        if type(value) not in _CERTAIN and (
+            value is None or value is Undefined or isinstance(value, Exception) or is_awaitable(value)
+        ):
+            raise _NotPlain
+        coerced = coerce(value)
+        if coerced is None or coerced is Undefined:
+            raise _NotPlain
+        return coerced
+
+    return guarded
 
 
 def _itself(value: Any) -> Any:

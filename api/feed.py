@@ -6,7 +6,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from api.feed_cursor import MAX_TOLD, FeedCursor, digest
-from api.hub import Hub, changes
+from api.hub import Hub
+from api.watchers import changes
 from jobs.errors import CursorTooOld, InvalidInput, NotFound
 from jobs.images import Image
 from jobs.ports import Catalog, Position, Services
@@ -46,9 +47,10 @@ async def image_updates(
                     versions[image.id] = image.version
                     (moving.discard if image.status.at_rest else moving.add)(image.id)
                     yield image
+                del image
             if not moving:
                 return
-            del image, states
+            states.clear()
             states = await watcher.take()
 
 
@@ -65,7 +67,8 @@ async def feed(
     """All changes of `owner`'s images: those since the cursor, if there is one, then those to come.
 
     Of an image that changed several times, the latest state is told. What the hub hears of waits while the
-    catalog is read up to now, so nothing falls between the two; what both know is told once.
+    catalog is read up to now, so nothing falls between the two; what both know is told once. If too much
+    waits, it goes on as after the last cursor.
 
     Raises:
         CursorTooOld: more has changed since than is told again.
@@ -74,15 +77,13 @@ async def feed(
     catalog = services.catalog
     cursor = FeedCursor.decode(after) if after is not None else None
     with hub.watch_owner(owner, services.clock) as (watcher, watch):
-        now = services.clock()
+        begun = services.clock()
+        told_before = None
         if cursor is None:
             progress = _Progress(Position(watch.floor, ""))
-            async with aclosing(changes(owner, progress.done, catalog)) as earlier:
-                async for image in earlier:
-                    if image.changed_at < now:  # it asks for what is to come: this counts as told
-                        progress.told_of(image)
+            told_before = begun  # it asks for what is to come
         else:
-            progress = _Progress(min(cursor.done, Position(now, "")), frozenset(cursor.told))
+            progress = _Progress(min(cursor.done, Position(begun, "")), frozenset(cursor.told))
             most = MAX_REPLAY + len(cursor.told)
             if await catalog.count_changed_since(owner, progress.done, limit=most + 1) > most:
                 raise CursorTooOld(
@@ -92,13 +93,18 @@ async def feed(
         while True:  # again after more came than could wait
             watcher.missed = False
             complete = Position(watch.floor, "")  # all up to here is in the catalog for everybody to see
-            async with aclosing(changes(owner, progress.done, catalog)) as found:
-                async for image in found:
-                    new = progress.told_of(image)
-                    progress.advance(min(Position(image.changed_at, image.id), complete))
-                    if new:
-                        yield FeedItem(progress.cursor(), image)
+            async with aclosing(changes(owner, progress.done, catalog)) as pages:
+                async for page in pages:
+                    for image in page:
+                        watch.offer(image)  # whoever missed it hears of it now, and nobody later
+                        watcher.drop(image)
+                    for image in page:
+                        new = progress.told_of(image) and not (told_before and image.changed_at < told_before)
+                        progress.advance(min(Position(image.changed_at, image.id), complete))
+                        if new:
+                            yield FeedItem(progress.cursor(), image)
             progress.caught_up(complete)
+            told_before = None
             while True:
                 batch = await watcher.take()
                 complete = Position(watch.floor, "")
@@ -115,6 +121,9 @@ async def feed(
 class _Progress:
     """What one subscriber was told: everything up to `done`, and beyond it some states.
 
+    Of those it knows as many as a cursor has room for. That it hears of nothing twice is seen to by the
+    `OwnerWatch`; this is for when it begins anew, and may then be told of the others again.
+
     Args:
         known: digests of states that it was told in an earlier life.
     """
@@ -125,13 +134,15 @@ class _Progress:
         self._beyond: dict[str, _Told] = {}
 
     def told_of(self, image: Image) -> bool:
-        """Note that it is told of `image`; false if it was before."""
+        """Note that it is told of `image`; false if it is known that it was before."""
         before = self._beyond.get(image.id)
         if before is not None and before.version >= image.version:
             return False
         mark = digest(image.id, image.version)
         self._beyond.pop(image.id, None)
         self._beyond[image.id] = _Told(image.version, Position(image.changed_at, image.id), mark)
+        if len(self._beyond) > MAX_TOLD:
+            del self._beyond[next(iter(self._beyond))]
         return mark not in self._known
 
     def advance(self, done: Position) -> None:
@@ -148,7 +159,8 @@ class _Progress:
     def cursor(self) -> str:
         """From where to go on."""
         told = dict.fromkeys(told.mark for told in reversed(self._beyond.values()))
-        return FeedCursor(self.done, list(islice(told | dict.fromkeys(self._known), MAX_TOLD))).encode()
+        told.update(dict.fromkeys(self._known))
+        return FeedCursor(self.done, list(islice(told, MAX_TOLD))).encode()
 
 
 class _Told(NamedTuple):

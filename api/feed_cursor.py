@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import NamedTuple, Self
 
 from api.paging import decode_cursor, encode_cursor
+from jobs.errors import InvalidInput
 from jobs.ports import Position
 
 MAX_TOLD = 200  # states in a cursor, 2 kB; of more in half a minute, the first may be told again
@@ -37,6 +38,8 @@ class FeedCursor(NamedTuple):
         """
         at, rest = decode_cursor(text)
         image_id, _, beyond = rest.partition(_BEYOND)
+        if len(beyond) > MAX_TOLD * _DIGEST:
+            raise InvalidInput("This cursor is longer than any that was given out here.")
         told = frozenset(beyond[start : start + _DIGEST] for start in range(0, len(beyond), _DIGEST))
         return cls(Position(at, image_id), told)
 

@@ -12,17 +12,19 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage
 from strawberry.types.unset import UNSET, UnsetType
 
-from api.auth import LOOPBACK_ORIGIN, Authenticator, Caller
+from api.addresses import LOOPBACK_ORIGIN
+from api.auth import Authenticator, Caller
 from api.context import Context
 from api.http import GraphQLOverHTTP, decode
+from api.pages import graphiql_page
 from api.schema import schema
 from api.sockets import Sockets, TooManySockets
 from api.uploads import is_text
-from api.websocket import Socket, TransportHandler
+from api.websocket import TransportHandler, WebSocketAdapter
 from jobs.errors import Unauthenticated, Unavailable
 from jobs.settings import Settings
 
-_TOO_MANY = 4429  # closes a websocket of an owner who has too many
+_TOO_MANY = 1013  # try again later: for 4429, clients of graphql-transport-ws never come again
 
 
 class Handler(TransportHandler):
@@ -44,7 +46,7 @@ class GraphQLEndpoint(GraphQLOverHTTP):
     """
 
     graphql_transport_ws_handler_class = Handler
-    websocket_adapter_class = Socket  # type: ignore[assignment]  # Strawberry's own is no other
+    websocket_adapter_class = WebSocketAdapter  # type: ignore[assignment]  # Strawberry's own is no other
 
     def __init__(self, settings: Settings, authenticator: Authenticator, init_seconds: float) -> None:
         self._settings = settings
@@ -70,6 +72,10 @@ class GraphQLEndpoint(GraphQLOverHTTP):
         except TooManySockets as error:
             await request.send_denial_response(PlainTextResponse(f"{error}\n", HTTPStatus.TOO_MANY_REQUESTS))
             return request
+
+    async def render_graphql_ide(self, request: Request) -> Response:  # noqa: ARG002 - Strawberry's signature
+        """GraphiQL from our own origin; Strawberry's page loads it from elsewhere."""
+        return graphiql_page()
 
     async def get_context(
         self,

@@ -12,12 +12,10 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-# A page knows what it loads, and can say so itself; what holds for every page is said for it.
-_PAGE = "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeaders:
-    """Adds them to every answer, unless it has its own.
+    """Adds them to every answer, unless it has its own: a page says itself what it loads.
 
     `Strict-Transport-Security` is for whoever ends TLS, who alone knows of the host's other services.
     """
@@ -31,8 +29,6 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers.setdefault("Content-Security-Policy", _PAGE)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

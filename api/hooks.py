@@ -14,9 +14,10 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from jobs.deadline import in_time
 from jobs.errors import InvalidInput, Unauthenticated, Unavailable
-from jobs.events import decode_events
-from jobs.ingest import ingest_event
+from jobs.events import ObjectCreated, decode_events
+from jobs.ingest import Ingested, ingest_event
 from jobs.logs import excerpt
 from jobs.ports import Services
 from jobs.settings import Settings
@@ -24,6 +25,7 @@ from jobs.sns import Fetch, Topic
 
 log = structlog.get_logger(__name__)
 
+_AT_ONCE = 16  # events of one request: there may be thousands in it
 _FETCH_WITHIN = 5.0  # seconds
 _MAX_FETCHED = 1024 * 1024  # bytes
 
@@ -57,9 +59,17 @@ class StorageHook:
         except Unavailable as error:
             return _away(error)
         # Each for itself: one that has to come again must not hold up the others.
-        done = await asyncio.gather(
-            *(ingest_event(event, services, via="webhook") for event in events), return_exceptions=True
-        )
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def follow(event: ObjectCreated) -> Ingested:
+            async with gate:
+                return await ingest_event(event, services, via="webhook")
+
+        try:
+            async with in_time():
+                done = await asyncio.gather(*map(follow, events), return_exceptions=True)
+        except Unavailable as error:
+            return _away(error)  # those that were followed need not be again
         results: list[str] = []
         for outcome in done:
             if isinstance(outcome, Unavailable):

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
 from types import NoneType
 from typing import Any
 
@@ -31,6 +30,7 @@ JSON = "application/json"
 
 _QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 _EXACT = 2
+_MOST_PARAMETERS = 8  # of a media type that are looked at
 _FIELDS: dict[str, tuple[type, ...]] = {
     "query": (str,),
     "operationName": (str, NoneType),
@@ -179,9 +179,9 @@ def from_body(content_type: str, body: bytes) -> Parameters:
     Raises:
         NotWellFormed: it is no JSON in UTF-8, or no request.
     """
-    declared = Message()
-    declared["Content-Type"] = content_type
-    if declared.get_content_type() != JSON or declared.get_content_charset("utf-8") not in {"utf-8", "utf8"}:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";", _MOST_PARAMETERS))
+    charsets = [part.partition("=")[2] for part in parameters if part.partition("=")[0].strip() == "charset"]
+    if media_type != JSON or not all(charset.strip(' "') in {"utf-8", "utf8"} for charset in charsets):
         raise NotWellFormed(f"A request is {JSON} in UTF-8, and its `Content-Type` says so.", 415)
     return _parameters(_decoded(body, "The body"))
 

@@ -8,74 +8,34 @@ whenever the reader had to begin anew, and every few seconds besides.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime, timedelta
 from itertools import islice
-from typing import NamedTuple, Self
+from typing import Self
 
 import structlog
 
+from api.watchers import OwnerWatch, OwnerWatcher, Watcher
 from jobs.clock import Clock, now
 from jobs.errors import Unavailable
 from jobs.images import Image
 from jobs.metrics import FOLLOWED_FEEDS, FOLLOWED_IMAGES
-from jobs.ports import Bus, Catalog, Position
+from jobs.ports import Bus, Catalog
 from jobs.transitions import note_published
 
 log = structlog.get_logger(__name__)
 
 REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
-MAX_WAITING = 1_000  # images whose latest state waits for one subscriber
-# A change becomes visible up to this long after what it says: clocks differ by five seconds, and a write may
-# be under way for as long again.
-OVERLAP = timedelta(seconds=10)
+_AT_ONCE = 8  # owners that are caught up with, so that those for whom it takes long hold up nobody else
 _PARTS = 20
 _PAGE = 200
-_CHANGES_PAGE = 50  # full records that are read ahead of those who take them
-
-
-class Watcher:
-    """One subscriber's buffer: the latest state of each image, in the order in which they changed.
-
-    One task takes from it, so it waits by a future, without the queue of those who wait that an event has.
-    """
-
-    __slots__ = ("_latest", "_ready", "_waiting", "missed")
-
-    def __init__(self) -> None:
-        self.missed = False  # more waited than there is room for: only the catalog knows what
-        self._latest: dict[str, Image] = {}
-        self._ready = False
-        self._waiting: asyncio.Future[None] | None = None
-
-    def offer(self, image: Image) -> None:
-        """Put a state in place of an older one."""
-        known = self._latest.get(image.id)
-        if known is None or known.version < image.version:
-            self._latest.pop(image.id, None)
-            self._latest[image.id] = image
-            if len(self._latest) > MAX_WAITING:
-                self._latest, self.missed = {}, True
-        self._ready = True
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
-    async def take(self) -> list[Image]:
-        """Wait for something, and take it."""
-        if not self._ready:
-            self._waiting = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
-        self._ready = False
-        taken, self._latest = list(self._latest.values()), {}
-        return taken
 
 
 class ImageWatcher(Watcher):
-    """A watcher that hears of some images while its context lasts; of a generator's it takes a third."""
+    """A watcher that hears of some images while its context lasts; of a generator's it takes a third.
+
+    No more waits than one state of each of them.
+    """
 
     __slots__ = ("_hub", "_image_ids")
 
@@ -94,45 +54,6 @@ class ImageWatcher(Watcher):
         self._hub.leave(self, self._image_ids)
 
 
-class Told(NamedTuple):
-    """A state that was handed out."""
-
-    version: int
-    changed_at: datetime
-
-
-class OwnerWatch:
-    """All who follow one owner's images: they were offered every change up to `floor`, and some since."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.floor = clock() - OVERLAP
-        self.watchers: set[Watcher] = set()
-        self._told: dict[str, Told] = {}
-
-    def offer(self, image: Image) -> bool:
-        """Hand a state to everybody, unless they had it; whether they had not."""
-        known = self._told.get(image.id)
-        if image.changed_at < self.floor or (known is not None and known.version >= image.version):
-            return False
-        self._told[image.id] = Told(image.version, image.changed_at)
-        for watcher in self.watchers:
-            watcher.offer(image)
-        return True
-
-    async def catch_up(self, owner: str, catalog: Catalog) -> None:
-        """Offer what no hint told of.
-
-        Raises:
-            Unavailable: the catalog does not answer.
-        """
-        floor = self.clock() - OVERLAP
-        async for image in changes(owner, Position(self.floor, ""), catalog):
-            self.offer(image)
-        self.floor = max(self.floor, floor)
-        self._told = {key: told for key, told in self._told.items() if told.changed_at >= self.floor}
-
-
 class Hub:
     """Who watches what in this process."""
 
@@ -149,6 +70,7 @@ class Hub:
         self._by_owner: dict[str, OwnerWatch] = {}
         self._stale = _Pending()
         self._doubted = _Pending()
+        self._being_read: set[str] = set()  # owners who are doubted no more, and not yet caught up with
 
     def watch_images(self, image_ids: Sequence[str]) -> ImageWatcher:
         """A context in which somebody hears of these images."""
@@ -168,9 +90,9 @@ class Hub:
                 self._versions.pop(image_id, None)
 
     @contextmanager
-    def watch_owner(self, owner: str, clock: Clock) -> Iterator[tuple[Watcher, OwnerWatch]]:
+    def watch_owner(self, owner: str, clock: Clock) -> Iterator[tuple[OwnerWatcher, OwnerWatch]]:
         """Hear of every image of `owner` until the context ends."""
-        watcher = Watcher()
+        watcher = OwnerWatcher()
         watch = self._by_owner.setdefault(owner, OwnerWatch(clock))
         watch.watchers.add(watcher)
         FOLLOWED_FEEDS.inc()
@@ -235,16 +157,31 @@ class Hub:
                         note_published(image, self._clock())
 
     async def _catch_up(self) -> None:
-        """Look for changes of doubted owners that no hint told of."""
-        while True:
-            for owner in await self._doubted.take():
-                if owner not in self._by_owner:
-                    continue
-                try:
-                    await self._by_owner[owner].catch_up(owner, self._catalog)
-                except Unavailable:
-                    self._doubted.add([owner])
-                    raise
+        """Look for changes of doubted owners that no hint told of, for some of them at a time."""
+        room = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for owner in await self._doubted.take():
+                    if owner in self._by_owner and owner not in self._being_read:
+                        await room.acquire()
+                        self._being_read.add(owner)
+                        group.create_task(self._catch_up_with(owner, room))
+
+    async def _catch_up_with(self, owner: str, room: asyncio.Semaphore) -> None:
+        """If that fails, doubt the owner again, but not at once: he would be asked for without a pause."""
+        try:
+            if owner in self._by_owner:
+                await self._by_owner[owner].catch_up(owner, self._catalog)
+        except Exception as error:
+            if isinstance(error, Unavailable):
+                log.warning("an owner's changes wait for the catalog", reason=error.message)
+            else:
+                log.exception("an owner's changes cannot be read")
+            await asyncio.sleep(1)
+            self._doubted.add([owner])
+        finally:
+            self._being_read.discard(owner)
+            room.release()
 
     async def _refresh(self) -> None:
         """Doubt everything once in a while, a part of it at a time: not all are asked for at one moment."""
@@ -280,17 +217,6 @@ class _Pending:
         self._filled.clear()
         keys, self._keys = self._keys, set()
         return keys
-
-
-async def changes(owner: str, since: Position, catalog: Catalog) -> AsyncGenerator[Image, None]:
-    """`owner`'s images that changed after `since`, in that order."""
-    while True:
-        found = await catalog.changed_since(owner, since, limit=_CHANGES_PAGE)
-        for image in found:
-            yield image
-        if len(found) < _CHANGES_PAGE:
-            return
-        since = Position(found[-1].changed_at, found[-1].id)
 
 
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:

@@ -1,5 +1,6 @@
 """What fields of the schema answer with: upload targets, lists, feed events, presets."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -8,6 +9,7 @@ import strawberry
 from api.enums import ProblemCode
 from api.feed import FeedItem
 from api.paging import encode_cursor
+from api.turns import in_turns
 from api.types import URL, Image, ImageResult, Problem
 from api.uploads import Upload
 from jobs import images, presets
@@ -94,9 +96,14 @@ class CreateUploadsPayload:
 class DeleteImagesPayload:
     """One result for each id."""
 
-    results: list[ImageResult] = strawberry.field(
-        description="In the order of the ids: tombstones, or why not."
+    found: strawberry.Private[list[ImageResult]]
+
+    @strawberry.field(
+        description="In the order of the ids: tombstones, or why not.", graphql_type=list[ImageResult]
     )
+    def results(self) -> AsyncIterator[ImageResult]:
+        """In turns with what others ask."""
+        return in_turns(self.found)
 
 
 @strawberry.type(description="A change of one of the caller's images.")
@@ -187,8 +194,18 @@ class ImageEdge:
 class ImageConnection:
     """Relay's connection."""
 
-    edges: list[ImageEdge] = strawberry.field(description="The images with their cursors.")
-    nodes: list[Image] = strawberry.field(description="The images alone.")
+    page: strawberry.Private[list[ImageEdge]]
+
+    @strawberry.field(description="The images with their cursors.", graphql_type=list[ImageEdge])
+    def edges(self) -> AsyncIterator[ImageEdge]:
+        """In turns with what others ask."""
+        return in_turns(self.page)
+
+    @strawberry.field(description="The images alone.", graphql_type=list[Image])
+    def nodes(self) -> AsyncIterator[Image]:
+        """Likewise."""
+        return in_turns(edge.node for edge in self.page)
+
     page_info: PageInfo = strawberry.field(description="Where the page lies.")
 
     @classmethod
@@ -202,8 +219,7 @@ class ImageConnection:
             if (place := order.position(image))  # all of them have one: else they were not found
         ]
         return cls(
-            edges=edges,
-            nodes=[edge.node for edge in edges],
+            page=edges,
             page_info=PageInfo(
                 has_next_page=len(found) > first,
                 has_previous_page=continued,

@@ -14,7 +14,6 @@ from strawberry.types.arguments import InputContext
 from strawberry.utils.str_converters import to_camel_case
 
 from api import feed as feeds
-from api.admission import CountedOperations
 from api.context import Info
 from api.documents import Documents
 from api.enums import ImageOrder
@@ -39,8 +38,6 @@ from api.uploads import FileRequest, Upload, count_answers, create_uploads, is_t
 from jobs import ports, requests
 from jobs.access import Role
 from jobs.errors import Conflict, InvalidInput, NotFound
-from jobs.images import Status
-from jobs.ingest import ingest
 from jobs.tracing import spanning
 
 MAX_DELETIONS = 100
@@ -73,7 +70,10 @@ class CreateUploadsInput:
         default=strawberry.UNSET, description="What to develop them into; the default preset if left out."
     )
     idempotency_key: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The same key gives the same images, however often it is sent."
+        default=strawberry.UNSET,
+        description="The same key gives the same images, however often it is sent, and those that still wait "
+        "for their uploads all their time again. With other files than before, each is a `CONFLICT`. "
+        "An empty key is refused.",
     )
 
 
@@ -174,8 +174,9 @@ class Mutation:
     ) -> CreateUploadsPayload:
         """One result for each file, in order."""
         owner = info.context.owner
-        if input.idempotency_key and not is_text(input.idempotency_key):
-            raise InvalidInput("An idempotency key is Unicode text.")
+        key = given(input.idempotency_key)
+        if key is not None and not (key and is_text(key)):
+            raise InvalidInput("An idempotency key is Unicode text, and not empty.")
         if not input.files:
             raise InvalidInput("Ask for at least one file.")
         with spanning("createUploads", info.context.trace) as trace:
@@ -192,7 +193,7 @@ class Mutation:
                 ],
                 owner=owner,
                 preset=given(input.preset),
-                idempotency_key=input.idempotency_key or None,
+                idempotency_key=key,
                 services=info.context.services,
                 admit=info.context.admit_files,
                 trace=trace,
@@ -214,14 +215,10 @@ class Mutation:
     )
     async def complete_upload(self, info: Info, id: ImageId) -> ImageResult:
         """The image as it is after the store was asked."""
-        context = info.context
         try:
-            image = await requests.owned(id, context.owner, context.services)
-            if not image.status.at_rest or image.status is Status.EXPIRED:
-                _, image = await ingest(image, context.services, via="hint")
+            return Image.from_domain(await requests.complete(id, info.context.owner, info.context.services))
         except NotFound as error:
             return ImageNotFound.from_domain(id, error)
-        return Image.from_domain(image)
 
     @strawberry.mutation(
         description="Develop a READY or FAILED image anew; what it has stays visible until that is done.",
@@ -252,7 +249,7 @@ class Mutation:
         if len(ids) > MAX_DELETIONS:
             raise InvalidInput(f"At most {MAX_DELETIONS} images can be deleted at once.")
         return DeleteImagesPayload(
-            results=list(await asyncio.gather(*(_delete(info, image_id, owner) for image_id in ids)))
+            found=list(await asyncio.gather(*(_delete(info, image_id, owner) for image_id in ids)))
         )
 
 
@@ -334,7 +331,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, Documents, NamedOperation, CountedOperations],
+    extensions=[MaskedErrors, Documents, NamedOperation],
     execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from api.app import create_app
+from api.bounded_request import BoundedRequest
 from api.bounded_socket import PING_SECONDS, BoundedSocket
 from api.interpreter import allow_many_sockets, freeze_settled, relax_collector
 from api.listener import listen_on
@@ -44,6 +45,7 @@ def create_server(services: Services, *, init_seconds: float = 5.0) -> uvicorn.S
     return _Server(
         uvicorn.Config(
             create_app(services, init_seconds=init_seconds),
+            http=BoundedRequest,
             ws=BoundedSocket,
             ws_ping_interval=PING_SECONDS,
             ws_ping_timeout=PING_SECONDS,

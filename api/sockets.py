@@ -12,7 +12,7 @@ class TooManySockets(Exception):
     """As many are open as one address, or one owner, may have."""
 
 
-class Socket:
+class CountedSocket:
     """One websocket among `Sockets`."""
 
     __slots__ = ("_most", "_owner", "_owners")
@@ -60,7 +60,7 @@ class Sockets:
         self._owners: Counter[str] = Counter()
 
     @contextmanager
-    def opened(self, host: str | None) -> Iterator[Socket]:
+    def opened(self, host: str | None) -> Iterator[CountedSocket]:
         """Count a websocket for as long as the context lasts.
 
         Args:
@@ -74,7 +74,7 @@ class Sockets:
             if self._addresses[network] >= self._per_address:
                 raise _refusal("too many websockets of this address")
             self._addresses[network] += 1
-        socket = Socket(self._owners, self._per_owner)
+        socket = CountedSocket(self._owners, self._per_owner)
         SOCKETS.inc()
         try:
             yield socket

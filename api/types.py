@@ -10,6 +10,7 @@ from strawberry.schema.types.base_scalars import DateTimeDefinition
 from strawberry.types.scalar import ScalarDefinition
 
 from api.context import Context, Info
+from api.cost import WEIGHT, Weight
 from api.enums import ImageStatus, NoteCode, ProblemCode
 from api.execution import PLAIN_FUNCTION
 from jobs import facts, images
@@ -30,6 +31,8 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
     ),
 }
+
+SIGNED = Weight(5, told_more=20)
 
 ExpiresIn = Annotated[
     int | None,
@@ -120,7 +123,7 @@ class Variant:
 
     @strawberry.field(
         description="Where it can be read.",
-        metadata={PLAIN_FUNCTION: lambda variant, context: variant.address(context)},
+        metadata={PLAIN_FUNCTION: lambda variant, context: variant.address(context), WEIGHT: SIGNED},
     )
     def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
         """A presigned URL, or one below the configured public base."""
@@ -152,13 +155,17 @@ class Source:
     key: strawberry.Private[str]
 
     @strawberry.field(
-        description="Where they can be saved from: always an attachment, never shown by a browser."
+        description="Where they can be saved from: always an attachment, never shown by a browser.",
+        metadata={PLAIN_FUNCTION: lambda source, context: source.address(context), WEIGHT: SIGNED},
     )
     def url(self, info: Info, expires_in: ExpiresIn = strawberry.UNSET) -> URL:
         """A presigned URL that fixes how the answer is treated."""
-        services = info.context.services
-        seconds = _lifetime(expires_in, services.settings.download_seconds)
-        return URL(services.storage.attachment_url(self.key, expires_in=seconds))
+        return self.address(info.context, expires_in)
+
+    def address(self, context: Context, expires_in: int | None = None) -> URL:
+        """The same of a context alone."""
+        seconds = _lifetime(expires_in, context.services.settings.download_seconds)
+        return URL(context.services.storage.attachment_url(self.key, expires_in=seconds))
 
 
 def _lifetime(asked: int | None, configured: int) -> int:
@@ -189,7 +196,9 @@ class Image(Node):
     content_type: str = strawberry.field(description="As the client declared it.")
     byte_size: int = strawberry.field(description="As the client declared it.")
     sha256: str | None = strawberry.field(description="As the client declared it, in hexadecimal.")
-    metadata: JSON | None = strawberry.field(description="What the client wished to keep with it.")
+    metadata: JSON | None = strawberry.field(
+        description="What the client wished to keep with it.", metadata={WEIGHT: Weight(20)}
+    )
     format: str | None = strawberry.field(description="What the source really is, such as `jpeg`.")
     width: int | None = strawberry.field(description="Of the source as it is seen, in pixels.")
     height: int | None = strawberry.field(description="Of the source as it is seen, in pixels.")
@@ -209,7 +218,10 @@ class Image(Node):
     original: Source | None = strawberry.field(description="The source, if it is stored.")
     problem: ImageProblem | None = strawberry.field(description="Why it was rejected, failed or expired.")
     attempts: int = strawberry.field(description="How often a worker took it since it was last queued.")
-    timeline: list[StatusChange] = strawberry.field(description="When it came to each state, earliest first.")
+    timeline: list[StatusChange] = strawberry.field(
+        description="When it came to each state, earliest first.",
+        metadata={WEIGHT: Weight(items=images.TIMELINE_LENGTH)},
+    )
     created_at: datetime = strawberry.field(description="When its upload was asked for.")
     uploaded_at: datetime | None = strawberry.field(description="When its source was found in the store.")
     finished_at: datetime | None = strawberry.field(description="When it came to rest.")

@@ -92,7 +92,7 @@ async def create_uploads(
     wanted: list[Image | Rejection] = []
     content_types = {format_.content_type for format_ in settings.source_formats}
     timeline = (StatusChange(status=Status.PENDING, at=now),)
-    ids = iter(_ids(owner, idempotency_key, settings))
+    ids = await _ids(owner, idempotency_key, services.catalog)
     for index, file in enumerate(files):
         try:
             if index >= settings.max_upload_files:
@@ -158,14 +158,13 @@ def count_answers(answers: Sequence[Upload | Rejection | LimitExceeded]) -> None
         metrics.TARGETS.labels(refusal.code).inc()
 
 
-def _ids(owner: str, idempotency_key: str | None, settings: Settings) -> Iterator[str]:
+async def _ids(owner: str, idempotency_key: str | None, catalog: Catalog) -> Iterator[str]:
     """An id for each file that is taken; the same ones for the same key."""
     if idempotency_key is None:
-        while True:
-            yield new_image_id()
-    secret = settings.s3_secret_key.get_secret_value()
-    for number in count():
-        yield repeatable_image_id(secret, owner, idempotency_key, number)
+        return (new_image_id() for _ in count())
+    # Kept with the records: whatever else is rotated, a key finds the images that it was used for.
+    secret = await catalog.secret()
+    return (repeatable_image_id(secret, owner, idempotency_key, number) for number in count())
 
 
 def _of_others(kept: Mapping[str, Image], request: str | None) -> bool:
@@ -232,14 +231,15 @@ def _answer(image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
         )
-    # No target outlives what the record says: the sweep would expire it under a valid one.
+    # No target outlives what the record says: the sweep would expire it under a valid one, and looks no
+    # more for what comes to an image that is at rest.
     remaining = image.expires_at - at
     target = storage.presign_upload(
         image.source_key,
         byte_size=image.byte_size,
         content_type=image.content_type,
         sha256=image.sha256,
-        expires_in=max(1, int(remaining.total_seconds())),
+        expires_in=max(0, int(remaining.total_seconds())),
     )
     return Upload(image, target)
 

@@ -51,7 +51,7 @@ _SUBSCRIBE: Mapping[str, tuple[type, ...]] = {
 }
 
 
-class Socket(ASGIWebSocketAdapter):
+class WebSocketAdapter(ASGIWebSocketAdapter):
     """Strawberry's view of a websocket, for which a closed one is nothing unusual."""
 
     async def send_json(self, message: Mapping[str, object]) -> None:
@@ -123,9 +123,11 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def cleanup_operation(self, operation_id: str) -> None:
         """End an operation; what it may still say is not taken for that of another with the same id."""
-        if operation_id in self.operations:
-            self.operations[operation_id].completed = True
-        await super().cleanup_operation(operation_id)
+        operation = self.operations.get(operation_id)
+        if operation is not None:
+            operation.completed = True
+            await super().cleanup_operation(operation_id)
+            operation.task = None  # which keeps its cancellation, whose traceback keeps the operation
 
 
 def fault_of(message: object) -> str | None:

@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 
 _DEATHS = 4  # of workers, for each attempt that a file has
 _GIVE_UP = timedelta(hours=6)
-_FETCH_WITHIN = 8.0  # seconds
+_GIVE_UP_TAKES = 100  # in which half a minute's backoff takes most of an hour
+_SILENCE = 8.0  # seconds without a byte of the source, after which the store is away
+_LEAST_SPEED = 500_000  # bytes per second; what comes at less comes too late
 _TIDY_WITHIN = 10.0  # seconds; a job has a limit of its own
 
 
@@ -48,6 +50,11 @@ class Processed(StrEnum):
     REJECTED = "rejected"
     FAILED = "failed"
     NOTHING = "nothing"  # the image is gone, at rest, or has passed to somebody else
+
+
+def transfer_seconds(byte_size: int) -> float:
+    """How long a source of `byte_size` bytes may be on its way, at the least speed that will do."""
+    return byte_size / _LEAST_SPEED
 
 
 class SourceGone(Exception):
@@ -82,9 +89,19 @@ class Attempt:
 
     @property
     def has_waited_long(self) -> bool:
-        """Whether it was first tried longer ago than anybody waits for a service."""
+        """Whether it was first tried longer ago than anybody waits for a service, and often since.
+
+        While everything was down, nobody tried, and that is no reason to give up.
+        """
         first_try = self.image.timeline[-1].at  # a try that follows another is not listed
-        return self._services.clock() - first_try > _GIVE_UP
+        long_ago = self._services.clock() - first_try > _GIVE_UP
+        return long_ago and self.image.takes >= _GIVE_UP_TAKES
+
+    @property
+    def transfer_seconds(self) -> float:
+        """How long its source may be on its way."""
+        # A larger one was let in under other settings; a worker's jobs have no longer than by its own.
+        return transfer_seconds(min(self.image.byte_size, self._services.settings.max_upload_bytes))
 
     async def develop(self, developer: Developer) -> dict[str, Any]:
         """Fetch the source and store every variant; returns the fields that the record gains."""
@@ -95,7 +112,7 @@ class Attempt:
             source, out = folder / "source", folder / "out"
             try:
                 out.mkdir()
-                async with asyncio.timeout(_FETCH_WITHIN):
+                async with asyncio.timeout(_SILENCE + self.transfer_seconds):
                     await self._fetch(source)
             except TimeoutError as error:
                 raise Unavailable("The object store does not answer in time.") from error
@@ -222,13 +239,15 @@ class Attempt:
                 ProblemCode.SIZE_MISMATCH,
                 f"The store has {image.source.byte_size} bytes where {image.byte_size} were declared.",
             )
-        digest = hashlib.sha256()
+        digest, loop = hashlib.sha256(), asyncio.get_running_loop()
         try:
-            with path.open("wb") as file:
-                async for chunk in self._services.storage.read(image.source_key, etag=image.source.etag):
-                    file.write(chunk)
-                    if image.sha256 is not None:
-                        digest.update(chunk)
+            async with asyncio.timeout(_SILENCE) as silence:
+                with path.open("wb") as file:
+                    async for chunk in self._services.storage.read(image.source_key, etag=image.source.etag):
+                        silence.reschedule(loop.time() + _SILENCE)
+                        file.write(chunk)
+                        if image.sha256 is not None:
+                            digest.update(chunk)
         except (ObjectMissing, ObjectChanged) as error:
             raise SourceGone from error
         if image.sha256 is not None and digest.hexdigest() != image.sha256:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
         NotificationConfigurationTypeDef,
     )
     from types_aiobotocore_sqs.client import SQSClient
+    from types_aiobotocore_sqs.literals import QueueAttributeNameType
 
 _ID = "darkroom-uploads"  # of what is ours among the bucket's rules
+_MAX_RECEIVES = 100  # of a message: with the usual 30 s between two, an outage of most of an hour loses none
 _DEFAULT_REGION = "us-east-1"  # the one that must not be named when a bucket is made
 _NOT_FOUND = {"404", "NoSuchBucket", "NoSuchCORSConfiguration"}
 
@@ -100,15 +102,23 @@ async def _make_bucket(s3: "S3Client", settings: Settings) -> None:
 
 
 async def _make_queue(sqs: "SQSClient", name: str, bucket: str) -> tuple[str, str]:
-    """The queue's URL and ARN; the bucket may write to it."""
-    url = (await sqs.create_queue(QueueName=name))["QueueUrl"]
-    attributes = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "Policy"]))[
-        "Attributes"
-    ]
+    """The queue's URL and ARN; the bucket may write to it, and what nobody can handle leaves it."""
+    url, attributes = await _queue(sqs, name)
     arn = attributes["QueueArn"]
     policy = with_statement(attributes.get("Policy"), queue_arn=arn, bucket=bucket)
-    await sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    wanted: dict[QueueAttributeNameType, str] = {"Policy": json.dumps(policy)}
+    if "RedrivePolicy" not in attributes:
+        _, dead = await _queue(sqs, f"{name}-dead")
+        redrive = {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": _MAX_RECEIVES}
+        wanted["RedrivePolicy"] = json.dumps(redrive)
+    await sqs.set_queue_attributes(QueueUrl=url, Attributes=wanted)
     return url, arn
+
+
+async def _queue(sqs: "SQSClient", name: str) -> tuple[str, "dict[QueueAttributeNameType, str]"]:
+    """The URL and the attributes of a queue, which is made if it is not there."""
+    url = (await sqs.create_queue(QueueName=name))["QueueUrl"]
+    return url, (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]))["Attributes"]
 
 
 def with_statement(policy: str | None, *, queue_arn: str, bucket: str) -> dict[str, Any]:
@@ -179,3 +189,12 @@ async def _notify(s3: "S3Client", bucket: str, queue_arn: str) -> None:
             ],
         },
     )
+
+
+async def tells_queue(s3: "S3Client", bucket: str, name: str) -> bool | None:
+    """Whether the bucket's notifications go to the queue of that name; None if the store does not say."""
+    try:
+        answer = await s3.get_bucket_notification_configuration(Bucket=bucket)
+    except SDK_ERRORS:
+        return None
+    return any(item["QueueArn"].endswith(f":{name}") for item in answer.get("QueueConfigurations", []))

@@ -26,14 +26,14 @@ class RedisBus:
         self._redis = redis
         self._url = settings.redis_url
         self._channel = f"{settings.namespace}:changes"
+        self._echoes = f"{settings.namespace}:echoes"
 
     async def publish(self, image: Image) -> None:
         change = ImageChange(id=image.id, owner=image.owner, version=image.version)
-        try:
-            async with asyncio.timeout(_PUBLISH_WITHIN):
-                await self._redis.publish(self._channel, change.model_dump_json())
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            log.warning("a change was not announced", image=image.id, reason=repr(error))
+        await self._send(self._channel, change.model_dump_json())
+
+    async def echo(self, key: str, *, via: str) -> None:
+        await self._send(self._echoes, f"{via} {key}")
 
     async def changes(self) -> AsyncIterator[ImageChange | None]:
         async with aclosing(listen(self._url, self._channel)) as messages:
@@ -45,6 +45,23 @@ class RedisBus:
                     yield ImageChange.model_validate_json(message)
                 except ValidationError:
                     log.warning("a message on the bus makes no sense", channel=self._channel)
+
+    async def echoes(self) -> AsyncGenerator[tuple[str, str] | None, None]:
+        """The key of each probe whose event comes from now on, and by which way; None when it listens."""
+        async with aclosing(listen(self._url, self._echoes)) as messages:
+            async for message in messages:
+                if message is None:
+                    yield None
+                    continue
+                via, _, key = message.decode().partition(" ")
+                yield key, via
+
+    async def _send(self, channel: str, message: str) -> None:
+        try:
+            async with asyncio.timeout(_PUBLISH_WITHIN):
+                await self._redis.publish(channel, message)
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
+            log.warning("a message was not sent", channel=channel, message=message, reason=repr(error))
 
 
 async def listen(url: str, channel: str) -> AsyncGenerator[bytes | None, None]:

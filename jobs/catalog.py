@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from secrets import token_hex
 from typing import Any
 
 import structlog
 from pydantic import BaseModel
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from jobs.errors import SettingsError, Unavailable
 from jobs.images import (
@@ -47,6 +49,7 @@ _INDEXES = [
     IndexModel([("status", ASCENDING), ("finished_at", DESCENDING)], name="by_status"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
+_LIST_WITHIN = 5_000  # ms: a filter that nearly nothing passes may have to look at very much
 _DUPLICATE_KEY = 11_000  # a code of MongoDB's errors
 
 
@@ -57,6 +60,22 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
     Raises:
         SettingsError: there can be no such database.
         Unavailable: the database does not answer.
+    """
+    async with open_database(settings) as database:
+        catalog = MongoCatalog(database)
+        try:
+            await catalog.prepare()
+        except Unavailable as error:
+            raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
+        yield catalog
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Any]:
+    """The database that `settings` name, of which nothing is asked yet.
+
+    Raises:
+        SettingsError: there can be no such database.
     """
     options: Document = {"tz_aware": True}
     if not _says(settings.mongo_url, "serverSelectionTimeoutMS"):
@@ -71,12 +90,7 @@ async def open_catalog(settings: Settings) -> AsyncIterator["MongoCatalog"]:
             "Names and passwords in it are percent-encoded."
         ) from error
     try:
-        catalog = MongoCatalog(client[settings.mongo_database])
-        try:
-            await catalog.prepare()
-        except Unavailable as error:
-            raise Unavailable(f"{error.message[:-1]} at DARKROOM_MONGO_URL: {error.__cause__}") from error
-        yield catalog
+        yield client[settings.mongo_database]
     finally:
         closing = client.close()
         if inspect.isawaitable(closing):  # PyMongo's is, motor's is not
@@ -102,12 +116,20 @@ class MongoCatalog:
 
     def __init__(self, database: Any) -> None:
         self._database = database
-        self._images = database["images"]
+        self._images = _reliable(database["images"])
+        self._secrets = _reliable(database["secrets"])
+        self._secret: str | None = None
 
     async def prepare(self) -> None:
         """Create the indexes, unless they are there."""
         with _reaching():
             await self._images.create_indexes(_INDEXES)
+
+    async def missing_indexes(self) -> list[str]:
+        """The names of those that `prepare` would create."""
+        with _reaching():
+            there = await self._images.index_information()
+        return [name for index in _INDEXES if (name := index.document["name"]) not in there]
 
     async def add(self, images: Sequence[Image]) -> None:
         try:
@@ -223,7 +245,9 @@ class MongoCatalog:
         order: ImageOrder = ImageOrder.NEWEST_FIRST,
     ) -> list[Image]:
         page = page_query(owner, after=after, matching=matching, order=order)
-        return await self._find(page.filter, sort=page.sort, limit=first, hint=page.hint)
+        return await self._find(
+            page.filter, sort=page.sort, limit=first, hint=page.hint, max_time_ms=_LIST_WITHIN
+        )
 
     async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
         query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
@@ -248,20 +272,32 @@ class MongoCatalog:
             found = await self._images.find(_among(image_ids), {"version": True}).to_list(None)
             return {document["_id"]: document["version"] for document in found}
 
+    async def secret(self) -> str:
+        if self._secret is None:
+            with _reaching():
+                kept = await self._secrets.find_one_and_update(
+                    {"_id": "ids"},
+                    {"$setOnInsert": {"value": token_hex(32)}},
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
+                )
+            self._secret = str(kept["value"])
+        return self._secret
+
     async def ping(self) -> None:
         with _reaching():
             await self._database.command("ping")
 
     async def _find(
-        self, query: Document, *, sort: Keys | None = None, limit: int = 0, hint: str | None = None
+        self, query: Document, *, sort: Keys | None = None, limit: int = 0, **options: Any
     ) -> list[Image]:
         """Every readable record that is asked for; those that are not stand in nobody's place."""
         with _reaching():
-            found = await self._images.find(query, sort=sort, limit=limit, hint=hint).to_list(None)
+            found = await self._images.find(query, sort=sort, limit=limit, **options).to_list(None)
             images = list(_readable(found))
             if not limit or len(images) == limit or len(found) < limit:
                 return images
-            cursor = self._images.find(query, sort=sort, hint=hint)
+            cursor = self._images.find(query, sort=sort, **options)
             try:
                 images = []
                 async for document in cursor:
@@ -271,6 +307,19 @@ class MongoCatalog:
             finally:
                 await cursor.close()
             return images
+
+
+def _reliable(collection: Any) -> Any:
+    """The same, but what the URL says of reads and writes does not count.
+
+    What is read decides what is removed, so it must neither be old nor be rolled back; what was written
+    must stay.
+    """
+    return collection.with_options(
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("majority"),
+        write_concern=WriteConcern("majority", j=True),
+    )
 
 
 def _among(image_ids: Iterable[str]) -> Document:

@@ -69,19 +69,20 @@ def parse_events(payload: Any) -> list[ObjectCreated]:
     Raises:
         InvalidInput: the payload is not a storage event, or has no record that makes sense.
     """
-    if payload == []:
+    items = payload if isinstance(payload, list) else [payload]
+    records = [record for item in items for record in _records(item)]
+    if not records:
         raise InvalidInput("A storage event is not empty.")
     found: list[ObjectCreated] = []
     complaint: InvalidInput | None = None
-    for item in payload if isinstance(payload, list) else [payload]:
-        for record in _records(item):
-            try:
-                created = _created(record)
-            except InvalidInput as error:
-                complaint = error  # it must not drag its neighbours down
-                continue
-            if created is not None:
-                found.append(created)
+    for record in records:
+        try:
+            created = _created(record)
+        except InvalidInput as error:
+            complaint = error  # it must not drag its neighbours down
+            continue
+        if created is not None:
+            found.append(created)
     if complaint is not None and not found:
         raise complaint
     return found

@@ -14,6 +14,7 @@ from jobs.events import ObjectCreated
 from jobs.failpoints import Failpoint, reach
 from jobs.images import GRACE, MOVES, Image, Move, Source, Status, image_id_of
 from jobs.ports import Services
+from jobs.probe import is_probe
 from jobs.removal import remove_objects
 from jobs.transitions import note
 
@@ -37,7 +38,11 @@ async def ingest_event(event: ObjectCreated, services: Services, *, via: str) ->
     Raises:
         Unavailable: the event should be delivered again.
     """
-    image_id = image_id_of(event.key) if event.bucket == services.settings.s3_bucket else None
+    ours = event.bucket == services.settings.s3_bucket
+    if ours and is_probe(event.key):
+        await services.bus.echo(event.key, via=via)
+        return Ingested.UNKNOWN
+    image_id = image_id_of(event.key) if ours else None
     if image_id is None:
         log.info("an event for an object that is no source", via=via, bucket=event.bucket, key=event.key)
         return Ingested.UNKNOWN

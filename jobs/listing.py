@@ -38,21 +38,23 @@ class PageQuery(NamedTuple):
     hint: str
 
 
-def _index(field: str, *, labelled: bool) -> Index:
+_BY = ("", "labels", "status")  # what comes before the order's field in an index
+
+
+def _index(field: str, by: str) -> Index:
     keys: Keys = [("owner", 1), (field, -1), ("_id", -1)]
     partial: Document = {} if field == "created_at" else {field: _IS_DATE}
-    if labelled:
-        return Index(
-            f"{field}_by_label", [keys[0], ("labels", 1), *keys[1:]], partial | {"labels": _IS_STRING}
-        )
+    match by:
+        case "labels":
+            return Index(f"{field}_by_label", [keys[0], (by, 1), *keys[1:]], partial | {"labels": _IS_STRING})
+        case "status":  # of which there may be one in a million
+            return Index(f"{field}_by_status", [keys[0], (by, 1), *keys[1:], ("preset", 1)], partial)
     # The last two spare reading the records of other states and presets.
     return Index(field, [*keys, ("status", 1), ("preset", 1)], partial)
 
 
 _INDEXES = {
-    (field, labelled): _index(field, labelled=labelled)
-    for field in sorted({order.field for order in ImageOrder})
-    for labelled in (False, True)
+    (field, by): _index(field, by) for field in sorted({order.field for order in ImageOrder}) for by in _BY
 }
 INDEXES = list(_INDEXES.values())
 
@@ -60,7 +62,8 @@ INDEXES = list(_INDEXES.values())
 def page_query(owner: str, *, after: Position | None, matching: ImageFilter, order: ImageOrder) -> PageQuery:
     """What finds `owner`'s images behind `after`."""
     field, labelled = order.field, matching.label is not None
-    index = _INDEXES[field, labelled]
+    by = "labels" if labelled else "status" if matching.statuses is not None else ""
+    index = _INDEXES[field, by]
     # A partial index is used only by who says that he asks for nothing beside it.
     conditions: list[Document] = [{"owner": owner}, *({name: rule} for name, rule in index.partial.items())]
     if labelled:

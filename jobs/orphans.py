@@ -1,17 +1,26 @@
-"""Orphans: objects without a record, and records whose objects are gone.
+"""Orphans: objects without a record, and records whose objects are gone, or are not what they were.
 
 Catalog and store are walked once, side by side, in the order of image ids, which is that of the keys too:
 a thousand of either cost one request, and little more than a page of each is in memory. The system runs
 meanwhile, and each side is read at another moment. So what does not fit together is only suspected, until
-the record has been read again and the store been asked for each object that was not listed.
+the record has been read again and the store been asked for each object that was not listed as it should be.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from jobs.consistency import Fault, Finding, Remedy, expected, object_fault
+from jobs.consistency import (
+    Fault,
+    Finding,
+    Remedy,
+    expected,
+    fits,
+    missed_upload,
+    object_fault,
+    record_fault,
+)
 from jobs.errors import Conflict, NotFound
 from jobs.images import (
     MOVES,
@@ -22,6 +31,7 @@ from jobs.images import (
     image_id_of,
     image_id_of_variant,
 )
+from jobs.ingest import ingest
 from jobs.ports import Listed, Services
 from jobs.requests import reprocess
 
@@ -52,9 +62,10 @@ async def scan(
 
     Args:
         tell: is called with each finding, in the order of ids for each page.
-        fix: remove orphans, and develop images anew whose variants are gone and whose source is there. A
-            record is never told to forget a source: if the store only lost it for a while, as with the
-            wrong bucket in the settings, the next scan would take the source for litter.
+        fix: remove orphans, develop images anew whose variants are gone or damaged and whose source is
+            there, and go on with uploads that were missed. A record is never told to forget a source: if the
+            store only lost it for a while, as with the wrong bucket in the settings, the next scan would take
+            the source for litter.
         page_size: how many objects or records are asked for at a time, at most 1,000.
 
     Raises:
@@ -96,8 +107,12 @@ class _Scan:
         return self._totals
 
     def _is_suspicious(self, record: Image | None, objects: Sequence[Listed]) -> bool:
-        if record is not None and expected(record).keys() - {listed.key for listed in objects}:
-            return True
+        if record is not None:
+            by_key = {listed.key: listed for listed in objects}
+            if not all(fits(record, key, by_key.get(key)) for key in expected(record)):
+                return True
+            if missed_upload(record, by_key, before=self._before):
+                return True
         return any(object_fault(listed, record, before=self._before) for listed in objects)
 
     async def _look_again(self, suspects: Mapping[str, Sequence[Listed]]) -> None:
@@ -123,7 +138,7 @@ class _Scan:
         )
         await self._end_broken(
             [
-                (records[image_id], {listed.key for listed in objects})
+                (records[image_id], {listed.key: listed for listed in objects})
                 for image_id, objects in suspects.items()
                 if image_id in records
             ]
@@ -137,10 +152,10 @@ class _Scan:
             self._totals.orphan_bytes += orphan.byte_size
             self._note(replace(orphan, fixed=self._fix))
 
-    async def _end_broken(self, suspects: Sequence[tuple[Image, Collection[str]]]) -> None:
+    async def _end_broken(self, suspects: Sequence[tuple[Image, Mapping[str, Listed]]]) -> None:
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def look(record: Image, listed: Collection[str]) -> Finding | None:
+        async def look(record: Image, listed: Mapping[str, Listed]) -> Finding | None:
             async with gate:
                 return await self._broken(record, listed)
 
@@ -153,30 +168,60 @@ class _Scan:
             self._totals.broken += 1
             self._note(finding)
 
-    async def _broken(self, record: Image, listed: Collection[str]) -> Finding | None:
-        """What of `record` is gone, if it has not moved meanwhile; fixed, if that is asked for."""
-        sizes = expected(record)
-        gone = [key for key in sizes if key not in listed and await self._services.storage.head(key) is None]
-        if not gone:
+    async def _broken(self, record: Image, listed: Mapping[str, Listed]) -> Finding | None:
+        """What is wrong with `record`, if it has not moved meanwhile; fixed, if that is asked for."""
+        finding = self._missed(record, listed) or await self._damaged(record, listed)
+        if finding is None:
             return None
-        finding = Finding(
-            fault=Fault.SOURCE_GONE if record.source_key in gone else Fault.VARIANTS_GONE,
-            image_id=record.id,
-            status=record.status,
-            keys=tuple(gone),
-            byte_size=sum(sizes[key] for key in gone),
-            remedy=await self._remedy(record),
-        )
         now = (await self._services.catalog.get_many([record.id])).get(record.id)
         if now is None or now.version != record.version:
             return None
         if not self._fix or finding.remedy is None:
             return finding
         try:
-            await reprocess(record.id, record.owner, self._services)
+            if finding.remedy is Remedy.INGEST:
+                await ingest(record, self._services, via="doctor")
+            else:
+                await reprocess(record.id, record.owner, self._services)
         except (Conflict, NotFound):  # somebody was quicker
             return None
         return replace(finding, fixed=True)
+
+    def _missed(self, record: Image, listed: Mapping[str, Listed]) -> Finding | None:
+        if not missed_upload(record, listed, before=self._before):
+            return None
+        return Finding(
+            fault=Fault.UPLOAD_MISSED,
+            image_id=record.id,
+            status=record.status,
+            keys=(record.source_key,),
+            byte_size=record.byte_size,
+            remedy=Remedy.INGEST,
+        )
+
+    async def _damaged(self, record: Image, listed: Mapping[str, Listed]) -> Finding | None:
+        sizes = expected(record)
+        gone: list[str] = []
+        changed: list[str] = []
+        for key in sizes:
+            if fits(record, key, listed.get(key)):
+                continue
+            found = await self._services.storage.head(key)
+            if found is None:
+                gone.append(key)
+            elif not fits(record, key, found):
+                changed.append(key)
+        fault = record_fault(record, gone=gone, changed=changed)
+        if fault is None:
+            return None
+        return Finding(
+            fault=fault,
+            image_id=record.id,
+            status=record.status,
+            keys=(*gone, *changed),
+            byte_size=sum(sizes[key] for key in (*gone, *changed)),
+            remedy=await self._remedy(record),
+        )
 
     async def _remedy(self, record: Image) -> Remedy | None:
         """To develop it anew, if that makes the variants again and does not only end it."""

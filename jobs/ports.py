@@ -161,6 +161,9 @@ class Catalog(Protocol):
     async def versions(self, image_ids: Iterable[str]) -> dict[str, int]:
         """The versions of those records that exist, by id: a tenth of what `get_many` costs."""
 
+    async def secret(self) -> str:
+        """A text that nobody can guess, and that stays the same for as long as the records do."""
+
     async def ping(self) -> None:
         """Ask the database for an answer."""
 
@@ -179,6 +182,7 @@ class Listed(NamedTuple):
     key: str
     byte_size: int
     last_modified: datetime
+    etag: str
 
 
 class Target(NamedTuple):
@@ -203,7 +207,10 @@ class Storage(Protocol):
     def presign_upload(
         self, key: str, *, byte_size: int, content_type: str, sha256: str | None, expires_in: int
     ) -> Target:
-        """A request that stores exactly this, once, within `expires_in` seconds. `sha256` is hex."""
+        """A request that stores exactly this, once, within `expires_in` seconds; with 0, it is too late.
+
+        `sha256` is hex.
+        """
 
     def download_url(self, key: str, *, expires_in: int) -> str:
         """A URL from which a browser can read the object for `expires_in` seconds or longer."""
@@ -265,6 +272,9 @@ class Bus(Protocol):
 
     async def publish(self, image: Image) -> None:
         """Tell every listener that `image` moved. Best effort: a lost hint is found by others."""
+
+    async def echo(self, key: str, *, via: str) -> None:
+        """Tell whoever stored a probe that its event came, and by which way. Best effort."""
 
     def changes(self) -> AsyncIterator[ImageChange | None]:
         """Every hint from now on, without end; None each time some may have been missed."""

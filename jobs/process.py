@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 
 from jobs import metrics
-from jobs.attempt import Attempt, Developer, Processed, SourceGone
+from jobs.attempt import Attempt, Developer, Processed, SourceGone, transfer_seconds
 from jobs.errors import ProblemCode, Rejection, Unavailable
 from jobs.failpoints import Failpoint, reach
 from jobs.images import Image, Lease, Move, Status, new_fence
@@ -21,8 +21,9 @@ from jobs.transitions import note
 
 log = structlog.get_logger(__name__)
 
-JOB = timedelta(seconds=30)  # as long as one may run
-_BUDGET = JOB - timedelta(seconds=3)  # of which some is left for saying how it ended
+_JOB = timedelta(seconds=30)  # as long as one may run, beside the transfer of its source
+_BUDGET = _JOB - timedelta(seconds=3)  # of which some is left for saying how it ended
+_RELEASE_WAITS = (0.0, 1.0, 2.0, 4.0)  # seconds before each try at giving a lease back
 
 
 class TryAgain(Exception):
@@ -31,6 +32,11 @@ class TryAgain(Exception):
     def __init__(self, after: timedelta) -> None:
         super().__init__(f"again in {after.total_seconds():.1f} s")
         self.after = after
+
+
+def job_limit(byte_size: int) -> timedelta:
+    """As long as a job may run whose source has at most `byte_size` bytes."""
+    return _JOB + timedelta(seconds=transfer_seconds(byte_size))
 
 
 def backoff(attempt: int) -> timedelta:
@@ -77,18 +83,23 @@ async def _take(image_id: str, fence: str, services: Services) -> Image | None:
 async def _give_back(
     image_id: str, fence: str, attempt: Attempt | None, services: Services, *, counted: bool
 ) -> None:
-    """End the lease of `fence` early, if there is one; where that fails, it ends by itself.
+    """End the lease of `fence` early, if there is one; where that fails for as long as it lasts, it ends by
+    itself, and the attempt is counted.
 
     Args:
         attempt: what was done under it; if it has passed to somebody else, that was for nothing.
         counted: whether the file may be what ended the attempt.
     """
-    try:
-        held = await services.catalog.release(image_id, fence=fence, at=services.clock(), counted=counted)
-        if attempt is not None and not held:
-            await attempt.abandon()
-    except Unavailable as error:
-        log.warning("a lease was not released", image=image_id, reason=error.message)
+    for wait in _RELEASE_WAITS:
+        await asyncio.sleep(wait)
+        try:
+            held = await services.catalog.release(image_id, fence=fence, at=services.clock(), counted=counted)
+            if attempt is not None and not held:
+                await attempt.abandon()
+        except Unavailable as error:
+            log.warning("a lease was not released", image=image_id, reason=error.message)
+        else:
+            return
 
 
 async def _verdict(
@@ -102,7 +113,7 @@ async def _verdict(
     if attempt.is_beyond_the_last:
         return await attempt.fail("Developing it ended its worker, again and again.")
     try:
-        async with asyncio.timeout(_BUDGET.total_seconds()), held:
+        async with asyncio.timeout(_BUDGET.total_seconds() + attempt.transfer_seconds), held:
             developed = await attempt.develop(developer)
     except LeaseLost:
         return await attempt.abandon()

@@ -5,12 +5,15 @@ channel spares them the wait.
 """
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from arq.connections import ArqRedis
+from arq.constants import expires_extra_ms, job_key_prefix
+from arq.jobs import serialize_job
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -47,9 +50,9 @@ def wake_channel(settings: Settings) -> str:
     return f"{settings.namespace}:wake"
 
 
-def job_id(image: Image) -> str:
-    """One job for each round of an image."""
-    return f"{DEVELOP}:{image.id}:{image.round}"
+def job_id(image: Image, namespace: str) -> str:
+    """One job for each round of an image. arq's keys know of no namespace, so the id has it."""
+    return f"{namespace}:{DEVELOP}:{image.id}:{image.round}"
 
 
 @asynccontextmanager
@@ -97,14 +100,21 @@ class RedisQueue:
 
     def __init__(self, redis: ArqRedis, settings: Settings) -> None:
         self._redis = redis
+        self._namespace = settings.namespace
         self._name = queue_name(settings)
         self._wake = wake_channel(settings)
 
     async def enqueue(self, image: Image) -> None:
+        # Not by arq's own, which takes a job whose key is there for queued: the queue itself may be lost.
+        # A job that runs is not run again for this: its entry stays until it ends, and goes with its key.
+        job, at = job_id(image, self._namespace), int(time.time() * 1e3)
+        body = serialize_job(DEVELOP, (image.id,), {}, None, at, serializer=serialize)
         with reaching():
-            if await self._redis.enqueue_job(
-                DEVELOP, image.id, _job_id=job_id(image), _queue_name=self._name
-            ):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(job_key_prefix + job, body, px=expires_extra_ms)
+                pipe.zadd(self._name, {job: at}, nx=True)
+                _, added = await pipe.execute()
+            if added:
                 await self._redis.publish(self._wake, image.id)
 
     async def depth(self) -> int:

@@ -1,10 +1,16 @@
-"""What owners ask of their images: to develop them anew, to remove them."""
+"""What owners ask of their images: to look whether they came, to develop them anew, to remove them.
+
+Whatever stands still, they are answered: the sweep does what is left to do.
+"""
+
+import asyncio
 
 import structlog
 
+from jobs.deadline import in_time
 from jobs.errors import Conflict, NotFound, Unavailable
 from jobs.images import GRACE, MOVES, Image, Move, Status
-from jobs.ingest import REQUEUE_AFTER, enqueue
+from jobs.ingest import REQUEUE_AFTER, enqueue, ingest
 from jobs.ports import Services
 from jobs.removal import remove_objects
 from jobs.transitions import note
@@ -22,6 +28,24 @@ _FORGOTTEN = {
 }
 
 
+_REMOVE_WITHIN = 3.0  # seconds
+
+
+@in_time()
+async def complete(image_id: str, owner: str, services: Services) -> Image:
+    """Ask the store for an upload that should be over, whatever else tells of it.
+
+    Raises:
+        NotFound: `owner` has no such image.
+        Unavailable: a service did not answer.
+    """
+    image = await owned(image_id, owner, services)
+    if not image.status.at_rest or image.status is Status.EXPIRED:
+        _, image = await ingest(image, services, via="hint")
+    return image
+
+
+@in_time()
 async def reprocess(image_id: str, owner: str, services: Services) -> Image:
     """Queue a finished image again; what it has stays visible until the new variants are complete.
 
@@ -61,22 +85,24 @@ async def delete(image_id: str, owner: str, services: Services) -> Image:
         NotFound: `owner` has no such image.
         Unavailable: a service did not answer.
     """
-    before = await owned(image_id, owner, services)
-    if before.status is Status.DELETED:
-        return before
-    now = services.clock()
-    # The sweep comes by again, for what a worker was just writing or the store did not remove.
-    deleted = await services.catalog.move(
-        image_id, Move.DELETE, at=now, values=_FORGOTTEN | {"due_at": now + GRACE}, owner=owner
-    )
-    if deleted is None:
-        return await owned(image_id, owner, services)
-    note(Move.DELETE, deleted)
+    async with in_time():
+        before = await owned(image_id, owner, services)
+        if before.status is Status.DELETED:
+            return before
+        now = services.clock()
+        # The sweep comes by again, for what a worker was just writing or the store did not remove.
+        deleted = await services.catalog.move(
+            image_id, Move.DELETE, at=now, values=_FORGOTTEN | {"due_at": now + GRACE}, owner=owner
+        )
+        if deleted is None:
+            return await owned(image_id, owner, services)
+        note(Move.DELETE, deleted)
     await services.bus.publish(deleted)
     try:
-        await remove_objects(deleted, services)
-    except Unavailable as error:
-        log.warning("objects were left behind", image=image_id, reason=error.message)
+        async with asyncio.timeout(_REMOVE_WITHIN):
+            await remove_objects(deleted, services)
+    except (Unavailable, TimeoutError) as error:
+        log.warning("objects were left behind", image=image_id, reason=repr(error))
     return deleted
 
 

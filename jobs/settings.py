@@ -129,7 +129,9 @@ class Settings(BaseSettings):
     max_query_depth: Annotated[int, Field(ge=1, le=100)] = 24  # an introspection has 18
     max_query_aliases: Annotated[int, Field(ge=0, le=10_000)] = 30
     max_query_directives: Annotated[int, Field(ge=0, le=10_000)] = 30
-    max_query_cost: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000  # values; 100 images have 8,000
+    max_query_cost: Annotated[int, Field(ge=1, le=10_000_000)] = (
+        25_000  # a page of 100 whole images has 21,000
+    )
     max_query_tokens: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     max_socket_operations: Annotated[int, Field(ge=1, le=10_000)] = 20
     max_sockets_per_owner: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # of one process

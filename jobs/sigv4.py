@@ -1,4 +1,4 @@
-"""Presigned URLs by AWS Signature Version 4, in the query: pure, in 7 µs where the SDK takes 300.
+"""Presigned URLs by AWS Signature Version 4, in the query: pure, some twenty times quicker than the SDK.
 
 The algorithm is that of the AWS General Reference, “Authenticating Requests: Using Query Parameters”. The
 tests hold it to the SDK's own output. What stays the same for a day, the key above all, is kept.
@@ -64,7 +64,9 @@ def presign(
     asked = f"{moment.asked}&X-Amz-Expires={expires_in}&X-Amz-SignedHeaders={'%3B'.join(names)}{moment.token}"
     if query:
         asked = "&".join([*(f"{_encode(name)}={_encode(value)}" for name, value in query.items()), asked])
-    in_order = asked if not query and not moment.token else "&".join(sorted(asked.split("&")))
+    # By name: of whole pairs, `a1=` would come before `a=`.
+    pairs = sorted(pair.split("=") for pair in asked.split("&")) if query or moment.token else None
+    in_order = asked if pairs is None else "&".join(map("=".join, pairs))
     lines = "".join([f"{name}:{signed[name]}\n" for name in names])
     request = f"{method}\n{slash}{path}\n{in_order}\n{lines}\n{';'.join(names)}\nUNSIGNED-PAYLOAD"
     signature = moment.key.copy()

@@ -7,7 +7,7 @@ reads and writes through the one that it sees itself. Often the two are the same
 import base64
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 _FOR_GOOD = "public, max-age=31536000, immutable"
+_OVER = timedelta(hours=1)  # since when a target is expired that must not be used
 _DELETE_LIMIT = 1_000  # keys that one DeleteObjects request takes
 
 
@@ -146,7 +147,7 @@ class S3Storage:
         with _reaching():
             async for page in pages:
                 for item in page.get("Contents", []):
-                    yield Listed(item["Key"], item["Size"], item["LastModified"])
+                    yield Listed(item["Key"], item["Size"], item["LastModified"], item["ETag"])
 
     async def ping(self) -> None:
         try:
@@ -166,7 +167,9 @@ class S3Storage:
         steady: bool = False,
     ) -> str:
         at = self._clock()
-        if steady:
+        if not expires_in:
+            at, expires_in = at - _OVER, 1  # S3 knows no shorter lifetime
+        elif steady:
             # The same URL for a while, so that a browser that asks for it again finds it in its cache.
             step = min(expires_in // 4, MAX_LIFETIME - expires_in) or 1
             at = datetime.fromtimestamp(at.timestamp() // step * step, UTC)

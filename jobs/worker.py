@@ -20,7 +20,7 @@ from arq import Worker as ArqWorker
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix
 from arq.worker import func
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from jobs import metrics
 from jobs.attempt import Developer
@@ -30,7 +30,7 @@ from jobs.formats import SourceFormat
 from jobs.imaging.pool import DevelopingPool
 from jobs.lease import LEASE
 from jobs.ports import Services
-from jobs.process import JOB, TryAgain, backoff, process
+from jobs.process import TryAgain, backoff, job_limit, process
 from jobs.queue import DEVELOP, deserialize, open_redis, queue_name, serialize, wake_channel
 from jobs.scratch import sweep_scratch
 from jobs.services import open_services
@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 _POLL = 0.5  # seconds; also how late a job that was put off may start
 _SWEEP_EVERY = timedelta(seconds=20)  # by whichever worker comes first
+_COMPLETION_SECONDS = 30  # for jobs that run when the worker is to end; to be cancelled costs no attempt
 _CHILD_SECONDS = 18.0  # of wall time for one file: with fetching it, less than an attempt has
 # The record counts attempts and ends them; arq's own count would drop a job without a word.
 _TRIES = 1_000
@@ -52,21 +53,22 @@ class Worker(ArqWorker):
     def __init__(self, redis: ArqRedis, services: Services, developer: Developer, **options: Any) -> None:
         settings = services.settings
         self._wake_up = asyncio.Event()
-        self._stopped = False
+        self._stopped = asyncio.Event()
         self._finishing: set[asyncio.Task[Any]] = set()
         self._deferred: dict[str, float] = {}  # jobs to be tried again, and when, in seconds since the epoch
         self._services = services
         self._developer = developer
         self._url, self._channel = settings.redis_url, wake_channel(settings)
+        limit = job_limit(settings.max_upload_bytes)
         super().__init__(
-            functions=[func(self._develop, name=DEVELOP, timeout=JOB, max_tries=_TRIES)],
+            functions=[func(self._develop, name=DEVELOP, timeout=limit, max_tries=_TRIES)],
             redis_pool=redis,
             queue_name=queue_name(settings),
             max_jobs=settings.worker_concurrency + 1,  # one fetches what the next free child develops
             keep_result=0,
             poll_delay=_POLL,
             queue_read_limit=1_000,  # dead in-progress entries must not hide live jobs
-            job_completion_wait=int(JOB.total_seconds()),
+            job_completion_wait=_COMPLETION_SECONDS,
             job_serializer=serialize,
             job_deserializer=deserialize,
             log_results=False,
@@ -92,7 +94,7 @@ class Worker(ArqWorker):
         self.ctx["redis"] = self.pool
         beside = [asyncio.create_task(work()) for work in (self._listen, self._sweep)]
         try:
-            while not self._stopped:
+            while not self._stopped.is_set():
                 self._wake_up.clear()
                 try:
                     await self._poll_iteration()
@@ -102,6 +104,7 @@ class Worker(ArqWorker):
                     async with asyncio.timeout(_POLL):
                         await self._wake_up.wait()
         finally:
+            self.stop()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -109,7 +112,7 @@ class Worker(ArqWorker):
     def stop(self) -> None:
         """Take no more jobs. A cancellation alone can be swallowed by the Redis client."""
         self.allow_pick_jobs = False
-        self._stopped = True
+        self._stopped.set()
         self._wake_up.set()
 
     async def finish(self) -> None:
@@ -134,8 +137,33 @@ class Worker(ArqWorker):
             self._finishing.discard(task)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """As arq does it, but for what runs here: its mark may be lost while Redis is silent."""
-        await super().start_jobs([job_id for job_id in job_ids if job_id.decode() not in self.tasks])
+        """As arq does it, but for what runs here: its mark may be lost while Redis is silent.
+
+        What cannot be the entry of a job is removed; it would end one worker after the other.
+        """
+        for job_id in job_ids:
+            if self.job_counter >= self.max_jobs:
+                return
+            try:
+                if job_id.decode() not in self.tasks:
+                    await super().start_jobs([job_id])
+            except (UnicodeDecodeError, OverflowError) as error:  # the latter: due at minus infinity
+                log.warning("an entry of the queue makes no sense", entry=job_id, reason=repr(error))
+                await self.pool.zrem(self.queue_name, job_id)
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """As arq does it; a job that makes no sense is dropped, where it would end the worker.
+
+        An image that it stood for is found by the sweep.
+        """
+        try:
+            await super().run_job(job_id, score)
+        except Exception as error:
+            # Redis says with just this type that a key holds something else; all its other errors pass.
+            if isinstance(error, (RedisError, OSError)) and type(error) is not ResponseError:
+                raise
+            log.exception("a job makes no sense", job=job_id)
+            await self.finish_failed_job(job_id, None)
 
     async def _develop(self, ctx: dict[str, Any], image_id: str) -> None:
         job_id: str = ctx["job_id"]
@@ -182,7 +210,7 @@ class Worker(ArqWorker):
 
         Not as a job of arq's: it would wait behind the very backlog that it is there to watch.
         """
-        while not self._stopped:
+        while not self._stopped.is_set():
             try:
                 if await self.pool.set(self._sweep_lock, b"1", nx=True, px=_SWEEP_EVERY):
                     async with self._keeping(self._sweep_lock, _SWEEP_EVERY):
@@ -192,7 +220,9 @@ class Worker(ArqWorker):
                 log.warning("the sweep waits for a service", reason=repr(error))
             except Exception:
                 log.exception("the sweep failed")
-            await asyncio.sleep(_SWEEP_EVERY.total_seconds() / 3)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP_EVERY.total_seconds() / 3):
+                    await self._stopped.wait()
 
     def _release_sem_dec_counter_on_complete(self) -> None:
         super()._release_sem_dec_counter_on_complete()

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from jobs.bucket import make_bucket, prepare_bucket
 from jobs.embedded import Embedded, embedded_services
 from jobs.ports import Services
 from jobs.services import open_services
 from jobs.settings import Settings
+from tests.browser import CHROMIUM, open_browser
 from tests.ceph import Ceph, ceph_gateway, is_installed
+from tests.imaging import samples
 from tests.system import System, running_system
 
 
@@ -44,6 +47,17 @@ def node_modules() -> Path:
             pytest.fail("npm is not installed: see .ci/run")
         pytest.skip("npm is not installed; where it is, `make test` installs what tests/clients names")
     return installed
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, as Debian has it."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("Debian's chromium is not installed: see .ci/run")
+        pytest.skip("chromium is not installed")
+    async with open_browser(CHROMIUM) as running:
+        yield running
 
 
 @pytest.fixture(params=["embedded", "ceph"])
@@ -89,6 +103,14 @@ async def api(embedded: Embedded) -> AsyncIterator[System]:
     await make_bucket(settings)
     async with running_system(settings, worker=False, events=False) as running:
         yield running
+
+
+@pytest.fixture
+def photo(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A small photograph that no other test has uploaded: it would not be uploaded again."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(samples.saved(samples.picture(), "jpeg", comment=request.node.name))
+    return path
 
 
 def settings_for(embedded: Embedded, corner: str, **more: object) -> Settings:

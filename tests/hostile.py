@@ -122,3 +122,43 @@ WRONG = {
     "100 files of 1,000 numbers": body(_CREATE, variables={"input": {"files": [[1] * 1_000] * 100}}),
     "lists 900 deep": body(_DELETE, variables={"ids": json.loads("[" * 900 + "]" * 900)}),
 }
+
+# Each is answered, and comes to about as much as is allowed; a page has 100 images.
+WHOLE = """
+id status version preset filename contentType byteSize sha256 metadata format width height frameCount
+perceptualHash attempts notes { code message } camera { make model lens takenAt }
+placeholder { thumbhash dominantColor } variants { name format width height byteSize url }
+original { byteSize url } problem { code message retryable } timeline { status at }
+createdAt uploadedAt finishedAt
+"""
+
+
+def page_of(selections: str) -> bytes:
+    """A request for these of a hundred images."""
+    return body(f"{{ images(first: 100) {{ nodes {{ {selections} }} }} }}")
+
+
+def signed(count: int) -> str:
+    """A URL, signed for as many lifetimes."""
+    return " ".join(f"u{n}: url(expiresIn: {n + 60})" for n in range(count))
+
+
+ANSWERED = {
+    "100 whole images": page_of(WHOLE),
+    "2 timelines of 100 images": page_of(renamed("timeline { status at }", 2)),
+    "11 times the metadata of 100 images": page_of(renamed("metadata", 11)),
+    "2 more URLs of each variant of 100 images": page_of(f"variants {{ url {signed(2)} }}"),
+    "10 URLs of the sources of 100 images": page_of(f"original {{ {signed(11)} }}"),
+    "7 sets of URLs of 100 images": page_of(renamed("variants { name url }", 7)),
+    "30 whole images by their aliases": body(
+        f"{{ {renamed('images(first: 1) { nodes { ...i } }', 30)} }} fragment i on Image {{ {WHOLE} }}"
+    ),
+    "30 URLs of one image": body(f"{{ images(first: 1) {{ nodes {{ variants {{ {signed(30)} }} }} }} }}"),
+    "100 new files": body(
+        _CREATE.replace("__typename", f"... on UploadTarget {{ image {{ {WHOLE} }} url curl }}"),
+        variables={
+            "input": {"files": [{"filename": "a.jpg", "contentType": "image/jpeg", "byteSize": 3}] * 100}
+        },
+    ),
+    "4 introspections": body(introspections(4)),
+}

@@ -175,6 +175,9 @@ class MemoryCatalog:
     async def versions(self, image_ids: Iterable[str]) -> dict[str, int]:
         return {image_id: self._images[image_id].version for image_id in await self.known(image_ids)}
 
+    async def secret(self) -> str:
+        return "a-secret"
+
     async def ping(self) -> None:
         pass
 
@@ -289,7 +292,9 @@ class MemoryStorage:
             :page_size
         ]:
             for listed in [
-                Listed(key, len(self._objects[key].body), self._objects[key].last_modified) for key in page
+                Listed(key, len(found.body), found.last_modified, found.etag)
+                for key in page
+                for found in [self._objects[key]]
             ]:
                 yield listed
             last = page[-1]

@@ -12,14 +12,16 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 import websockets
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from api.client import ApiError, Client
 from jobs.clock import now
 from jobs.images import Lease, Move, Status
+from jobs.ports import Services
 from jobs.settings import Settings
 from tests.records import NOON, an_image
-from tests.system import System, running_system
+from tests.system import System, running_system, serving
 from tests.test_system import COMPLETE, CREATE, IMAGE, a_photo, create
 
 TRANSPORT_WS = websockets.Subprotocol("graphql-transport-ws")
@@ -161,6 +163,38 @@ async def test_an_idempotency_key_gives_a_pending_image_all_its_time_again(syste
     assert after.expires_at > now() + timedelta(minutes=10)
     assert (after.status, after.version) == (Status.PENDING, 3)
     assert len(after.timeline) == 1
+
+
+async def test_a_key_is_good_for_its_images_whatever_key_the_store_has(
+    services: Services, system: System
+) -> None:
+    """Between a request and its repetition, S3's secret may be changed."""
+    (first,) = await results(system, {}, idempotencyKey="rotated")
+    rotated = services.settings.model_copy(update={"s3_secret_key": SecretStr("another")})
+    async with serving(replace(services, settings=rotated)) as url:
+        (again,) = await results(replace(system, url=url), {}, idempotencyKey="rotated")
+    assert again["image"]["id"] == first["image"]["id"]
+
+
+async def test_a_key_of_a_finished_image_gives_no_target_that_is_good(system: System) -> None:
+    """What would be stored with it after its time, nobody would ever look for."""
+    (first,) = await results(system, {}, idempotencyKey="done")
+    late = now() - timedelta(minutes=14)
+    catalog, image_id = system.services.catalog, first["image"]["id"]
+    assert await catalog.move(image_id, Move.ARRIVE, at=late, values={"expires_at": late})
+    assert await catalog.move(image_id, Move.REJECT, at=late)
+    (again,) = await results(system, {}, idempotencyKey="done")
+    assert (again["image"]["id"], again["image"]["status"]) == (image_id, "REJECTED")
+    headers = {header["name"]: header["value"] for header in again["headers"]}
+    assert (await system.http.put(again["url"], content=b"abc", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize("key", ["", "\ud800", "\0"])
+async def test_a_key_that_is_none_is_refused(system: System, key: str) -> None:
+    """It would not keep what it seems to promise."""
+    files = [{"filename": "a.jpg", "contentType": "image/jpeg", "byteSize": 1}]
+    answer = await system.execute(CREATE, input={"files": files, "idempotencyKey": key})
+    assert codes(answer) == ["INVALID_INPUT"]
 
 
 @pytest.mark.parametrize("status", [Status.EXPIRED, Status.DELETED])

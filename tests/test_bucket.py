@@ -51,6 +51,23 @@ async def test_notifications_of_others_stay(corner: Settings) -> None:
         assert [item.get("Id") for item in told["QueueConfigurations"]] == ["theirs", "darkroom-uploads"]
 
 
+async def test_what_nobody_can_handle_leaves_the_queue(corner: Settings) -> None:
+    """For one beside it, unless somebody has said something else."""
+    for name, wanted in ((corner.namespace, "dead"), (f"{corner.namespace}-2", "theirs")):
+        async with open_client(corner, "sqs", endpoint=corner.s3_endpoint, config=AioConfig()) as sqs:
+            if wanted == "theirs":
+                theirs = (await sqs.create_queue(QueueName=f"{name}-theirs"))["QueueUrl"]
+                answer = await sqs.get_queue_attributes(QueueUrl=theirs, AttributeNames=["QueueArn"])
+                arn = answer["Attributes"]["QueueArn"]
+                policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
+                await sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})
+            for _ in range(2):
+                url = await prepare_bucket(corner, events_queue=name)
+            answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+            target = json.loads(answer["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"]
+            assert target.endswith(f":{name}-{wanted}")
+
+
 async def test_a_region_is_named_where_it_must_be(corner: Settings) -> None:
     """Elsewhere than in the first region, a bucket is made where the settings say."""
     elsewhere = corner.model_copy(update={"s3_region": "eu-central-1"})

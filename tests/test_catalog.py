@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.catalog import MongoCatalog, open_catalog
+from jobs.embedded import Embedded
 from jobs.errors import SettingsError, Unavailable
 from jobs.images import (
     IN_MOTION,
@@ -24,6 +25,7 @@ from jobs.images import (
 from jobs.labels import label
 from jobs.ports import Catalog, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
+from tests.conftest import settings_for
 from tests.memory import MemoryCatalog
 from tests.records import NOON, a_lease, an_image
 
@@ -101,6 +103,23 @@ async def test_adding_twice_keeps_the_first(catalog: Catalog) -> None:
     await catalog.add([an_image(id=first.id, filename="another.jpg"), other])
     assert await catalog.get(first.id) == first
     assert await catalog.get(other.id) == other
+
+
+async def test_the_secret_of_a_deployment_stays(catalog: Catalog) -> None:
+    """However often it is asked for."""
+    secrets = await asyncio.gather(*(catalog.secret() for _ in range(5)))
+    assert len({*secrets, await catalog.secret()}) == 1
+
+
+async def test_the_secret_of_a_deployment_is_its_own(
+    mongo: MongoCatalog, corner: Settings, embedded: Embedded
+) -> None:
+    """All its processes have the same, and no others."""
+    async with (
+        open_catalog(corner) as beside,
+        open_catalog(settings_for(embedded, f"{corner.namespace}-2")) as other,
+    ):
+        assert await mongo.secret() == await beside.secret() != await other.secret()
 
 
 async def test_several_are_found_by_id_and_owner(catalog: Catalog) -> None:
@@ -468,3 +487,36 @@ async def test_an_address_that_makes_no_sense_is_named(driver: str, url: str, co
         async with open_catalog(wrong):
             pass
     assert "p@ss" not in str(error.value)
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_no_url_weakens_what_is_read_and_written(corner: Settings, driver: str) -> None:
+    """A record that is read late, or forgotten, has the sweep remove what is shown."""
+    careless = corner.mongo_url.replace("directConnection=true", "w=0&readConcernLevel=local")
+    url = f"{careless}&readPreference=secondary&serverSelectionTimeoutMS=2000"  # of which there is none
+    image = an_image(lease=a_lease())
+    async with (
+        open_catalog(corner) as usual,
+        open_catalog(corner.model_copy(update={"mongo_driver": driver, "mongo_url": url})) as catalog,
+    ):
+        database = usual._database  # noqa: SLF001
+        await database.command("profile", 2)
+        await catalog.add([image])
+        assert await catalog.renew(image.id, fence="a-fence", until=LATER)
+        assert await catalog.move(image.id, Move.ARRIVE, at=LATER) is not None
+        assert await catalog.get(image.id) is not None
+        assert await catalog.count_changed_since("ada", Position(NOON, ""), limit=9) == 1
+        await database.command("profile", 0)
+        seen = await database["system.profile"].find({"ns": f"{database.name}.images"}).to_list(None)
+    said = {next(iter(entry["command"])): entry["command"] for entry in seen if entry["op"] != "update"}
+    assert {name: command.get("readConcern") for name, command in said.items()} == {
+        "insert": None,
+        "findAndModify": None,
+        "find": {"level": "majority"},
+        "aggregate": {"level": "majority"},
+    }
+    assert (
+        said["insert"]["writeConcern"]
+        == said["findAndModify"]["writeConcern"]
+        == {"w": "majority", "j": True}
+    )

@@ -24,6 +24,7 @@ from graphql import (
 
 from api import client
 from api.cost import LIST, SATURATED, Cost, Limits, measure, sizes_of
+from api.documents import COST_OF_A_FILE
 from api.paging import MAX_PAGE
 from api.schema import schema
 from jobs.settings import Settings
@@ -72,6 +73,10 @@ _CREATE = "mutation { createUploads(input: INPUT) { results { __typename } } }"
         (_CREATE.replace("INPUT", "$input"), (3, 0, 0, 1 + 6 * 2)),
         (_CREATE.replace("INPUT", "{files: [{}, {}, {}]}"), (3, 0, 0, 1 + 3 * 2)),
         (_CREATE.replace("INPUT", "{files: $ids}"), (3, 0, 0, 1 + 4 * 2)),
+        ("{ image(id: 1) { variants { url } } }", (3, 0, 0, 2 + LIST * 5)),
+        ("{ image(id: 1) { variants { url(expiresIn: null) } } }", (3, 0, 0, 2 + LIST * 20)),
+        ("{ image(id: 1) { timeline { at } metadata } }", (3, 0, 0, 2 + 50 + 20)),
+        ("{ __schema { types { name } } }", (3, 0, 0, 5_000 + 1 + 15)),
         ("{ image(id: 1) { id } } fragment f on Image { id id id }", (2, 2, 0, 3)),
         ("{ nothing { at { all } } ...unknown ... on Unknown { field { of { it } } } }", (4, 0, 0, 6)),
     ],
@@ -239,3 +244,28 @@ def test_what_is_asked_in_earnest_has_room(query: str, variables: dict[str, Any]
     allowed = limits()
     for name in ("depth", "aliases", "directives", "cost"):
         assert getattr(found, name) * 1.25 <= getattr(allowed, name)
+
+
+def test_as_many_files_as_may_be_asked_for_whole_have_room() -> None:
+    """Whatever a client wants to know of each upload target."""
+    query = """
+    mutation ($input: CreateUploadsInput!) {
+      createUploads(input: $input) {
+        __typename
+        results {
+          ... on UploadTarget {
+            image { WHOLE } method url headers { name value } fields { name value } expiresAt curl
+          }
+          ... on InvalidFile { code message filename retryAfter }
+        }
+      }
+    }
+    """.replace("WHOLE", hostile.WHOLE)
+    assert cost(query, input={"files": [{}] * 100}).cost <= 100 * COST_OF_A_FILE
+
+
+@pytest.mark.parametrize("name", hostile.ANSWERED)
+def test_what_is_just_about_answered_is_allowed(name: str) -> None:
+    """So that what it costs is measured with reason."""
+    request = json.loads(hostile.ANSWERED[name])
+    measure(parse(request["query"]), CORE, dict(sizes_of(request.get("variables") or {})), limits())

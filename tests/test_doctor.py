@@ -123,13 +123,6 @@ async def test_what_cannot_be_fixed_says_why(
     assert told == f"{status} record whose source is gone: {image.id}, {size}: {outcome}"
 
 
-async def test_what_to_look_for_must_be_said(corner: Settings) -> None:
-    """There will be more to look for; none of it is done unasked."""
-    status, _, err = await doctor(corner, "--fix")
-    assert status == 2
-    assert "--orphans" in err
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

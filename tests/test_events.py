@@ -123,6 +123,7 @@ def test_a_record_that_makes_no_sense_does_not_hide_its_neighbours() -> None:
         "text",
         {},
         {"Records": None},
+        {"Records": []},
         {"Records": ["text"]},
         {"Records": [{}]},
         {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {}, "object": {"key": "a"}}}]},

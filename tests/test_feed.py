@@ -2,22 +2,26 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, ExitStack, aclosing
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.feed import MAX_IDS, MAX_REPLAY, feed, image_updates
-from api.feed_cursor import FeedCursor, digest
-from api.hub import MAX_WAITING, Hub, Watcher
+from api.feed_cursor import MAX_TOLD, FeedCursor, digest
+from api.hub import Hub
 from api.paging import encode_cursor
+from api.watchers import MAX_WAITING, Watcher
 from jobs.clock import now
-from jobs.errors import CursorTooOld, InvalidInput, NotFound
+from jobs.errors import CursorTooOld, InvalidInput, NotFound, Unavailable
 from jobs.images import Image, ImageChange, Move, Status
 from jobs.ports import Catalog, Position, Services
 from tests.records import NOON, a_lease, an_image
+from tests.system import until
 
 LATER = NOON + timedelta(seconds=1)
 
@@ -34,6 +38,9 @@ class LossyBus:
 
     async def publish(self, image: Image) -> None:
         """Lose it."""
+
+    async def echo(self, key: str, *, via: str) -> None:
+        """Likewise."""
 
     async def changes(self) -> AsyncIterator[ImageChange | None]:
         """Nothing but beginnings."""
@@ -261,6 +268,9 @@ async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twi
             if chance.random() < 0.5:
                 await services.bus.publish(image)
 
+        async def echo(self, key: str, *, via: str) -> None:
+            """Nobody asks for it."""
+
         def changes(self) -> AsyncIterator[ImageChange | None]:
             """What came through."""
             return services.bus.changes()
@@ -381,8 +391,98 @@ async def test_many_followers_of_an_owner_cost_one_read_a_change(services: Servi
 
 
 def test_a_cursor_says_what_was_told_beyond_it() -> None:
-    """In opaque text; of a great many, the latest."""
-    told = [digest(f"img_{number:032x}", 1) for number in range(3)]
-    for cursor in (FeedCursor(Position(NOON, "img_a")), FeedCursor(Position(NOON, ""), told)):
+    """In opaque text, with as many states as there is room for and no more."""
+    told = [digest(f"img_{number:032x}", 1) for number in range(MAX_TOLD + 1)]
+    for some in ([], told[:1], told[:MAX_TOLD]):
+        cursor = FeedCursor(Position(NOON, "img_a"), some)
         done, again = FeedCursor.decode(cursor.encode())
-        assert (done, set(again)) == (cursor.done, set(cursor.told))
+        assert (done, set(again)) == (cursor.done, set(some))
+    with pytest.raises(InvalidInput, match="cursor"):
+        FeedCursor.decode(FeedCursor(Position(NOON, "img_a"), told).encode())
+
+
+async def test_of_a_great_many_that_were_just_told_a_cursor_has_the_latest(
+    services: Services, hub: Hub
+) -> None:
+    """Whoever comes again is told of the others once more."""
+    images = [an_image(changed_at=NOON + timedelta(milliseconds=number)) for number in range(MAX_TOLD + 5)]
+    await services.catalog.add(images)
+    at_noon = replace(services, clock=lambda: NOON)
+    cursor = encode_cursor(Position(NOON, ""))
+    for known in (images, images[:5]):
+        async with aclosing(feed(cursor, owner="ada", hub=hub, services=at_noon)) as items:
+            told = [await anext(items) for _ in known]
+            assert [item.image for item in told] == known
+            cursor = told[-1].cursor
+    async with aclosing(feed(cursor, owner="ada", hub=hub, services=at_noon)) as items:
+        told = [await anext(items) for _ in images[:5]]  # of which the cursor has no room for others
+        after = await moved(services, images[-1], Move.RETARGET)
+        assert (await anext(items)).image == after
+
+
+async def test_a_late_hint_of_what_the_catalog_told_tells_nothing(services: Services, hub: Hub) -> None:
+    """Nor does one of an older state, however many others were told since."""
+    image = an_image(changed_at=NOON)
+    newer, newest = [image.model_copy(update={"version": version}) for version in (2, 3)]
+    later = [NOON + timedelta(milliseconds=number + 1) for number in range(MAX_TOLD)]
+    others = [an_image(changed_at=at) for at in later]
+    await services.catalog.add([newer, *others])
+    at_noon = replace(services, clock=lambda: NOON)
+    items = feed(encode_cursor(Position(NOON, "")), owner="ada", hub=hub, services=at_noon)
+    async with aclosing(items):
+        first = asyncio.ensure_future(anext(items))
+        await asyncio.sleep(0)
+        hub.offer(image)  # it listens already, and has not read
+        assert (await first).image == newer
+        assert [(await anext(items)).image for _ in others] == others
+        following = asyncio.ensure_future(anext(items))
+        await asyncio.sleep(0)
+        for hint in (image, newer, newest):
+            hub.offer(hint)
+        assert (await following).image == newest
+        following = asyncio.ensure_future(anext(items))
+        await asyncio.sleep(0)
+        for hint in (newer, newest, *others):
+            hub.offer(hint)
+        await asyncio.sleep(0)
+        assert not following.done()
+        following.cancel()
+        await asyncio.wait([following])
+
+
+@pytest.mark.parametrize("fault", [Unavailable("away"), RuntimeError("broken")])
+async def test_an_owner_whose_changes_cannot_be_read_holds_up_nobody(
+    services: Services, fault: Exception
+) -> None:
+    """Nor does one of whom it takes for ever; the former is asked for again."""
+    asked: Counter[str] = Counter()
+
+    class Faulty:
+        """Answers for most owners."""
+
+        async def changed_since(self, owner: str, *_: object, **__: object) -> list[Image]:
+            """Nothing, late or never."""
+            asked[owner] += 1
+            if owner == "slow":
+                await asyncio.Event().wait()
+            if owner == "bad":
+                raise fault
+            return []
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(services.catalog, name)
+
+    async def all_are_asked_for_again() -> bool:
+        return all(asked[owner] > 1 for owner in ("bad", *others))
+
+    bus = LossyBus()
+    hub = Hub(Faulty(), bus, refresh_seconds=0.1)  # type: ignore[arg-type]
+    others = [f"owner-{number}" for number in range(50)]
+    with ExitStack() as stack, capture_logs() as logs:
+        for owner in ("bad", "slow", *others):
+            stack.enter_context(hub.watch_owner(owner, lambda: NOON))
+        async with hub.running():
+            bus.notice()
+            await until(all_are_asked_for_again)
+    assert asked["slow"] == 1
+    assert {entry["event"].partition("'s")[0] for entry in logs} == {"an owner"}

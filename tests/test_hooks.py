@@ -1,5 +1,6 @@
 """The webhook: 2xx after the record moved, 4xx for what can never succeed, 503 to be asked again."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from api.app import create_app
 from api.limits import open_limiter
 from api.server import create_server
 from jobs.errors import Unavailable
-from jobs.images import Status
+from jobs.images import Status, new_image_id, source_key
 from jobs.ports import Services
 from jobs.sns import Fetch
 from tests import shapes
@@ -160,12 +161,55 @@ async def test_a_stranger_is_refused(services: Services, authorization: str | No
     assert (await state(services, image)).status is Status.PENDING
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b'{"Records": [{}]}', b"[" * 10_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"Records": []}', b"\xff\xfe", b'{"Records": [{}]}', b"[" * 10_000]
+)
 async def test_nonsense_is_refused_for_good(store: httpx.AsyncClient, body: bytes) -> None:
     """Sending it again could not help, and the answer says why."""
     answer = await store.post("/hooks/storage", content=body)
     assert answer.status_code == 400
     assert answer.json()["message"]
+
+
+async def test_the_events_of_one_request_do_not_come_all_at_once(services: Services) -> None:
+    """However many there are: others use the services too."""
+
+    class Counting:
+        """A catalog in which there is nothing; it notes how many ask at the same time."""
+
+        asking = most = 0
+
+        async def get(self, _: str) -> None:
+            """Nothing, in a moment."""
+            self.asking += 1
+            self.most = max(self.most, self.asking)
+            await asyncio.sleep(0)
+            self.asking -= 1
+
+    catalog = Counting()
+    anything: Any = catalog
+    bucket = services.settings.s3_bucket
+    records = [record(bucket=bucket, key=source_key(new_image_id())) for _ in range(100)]
+    async with calling(replace(services, catalog=anything)) as store:
+        answer = await store.post("/hooks/storage", json={"Records": records})
+    assert answer.json() == {"results": ["unknown"] * 100}
+    assert 1 < catalog.most <= 16
+
+
+async def test_a_store_that_tells_while_all_stands_still_is_asked_to_come_again(services: Services) -> None:
+    """Before it loses patience itself."""
+
+    class Frozen:
+        """A catalog that never answers."""
+
+        async def get(self, _: str) -> None:
+            """Wait for ever."""
+            await asyncio.Event().wait()
+
+    anything: Any = Frozen()
+    body = {"Records": [record(bucket=services.settings.s3_bucket, key=source_key(new_image_id()))]}
+    async with asyncio.timeout(60), calling(replace(services, catalog=anything)) as store:
+        assert (await store.post("/hooks/storage", json=body)).status_code == 503
 
 
 @pytest.mark.parametrize("max_upload_files", [1, 1_000])

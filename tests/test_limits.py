@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,8 +16,9 @@ from structlog.testing import capture_logs
 
 from api.addresses import network_of
 from api.limits import Limiter, Window, open_limiter, room, wait
+from api.schema import schema
 from jobs.clock import now
-from jobs.errors import LimitExceeded
+from jobs.errors import LimitExceeded, ProblemCode
 from jobs.images import Move
 from jobs.queue import open_redis
 from jobs.services import open_services
@@ -298,6 +300,30 @@ async def test_an_operation_too_many_is_refused_over_http(strict: System) -> Non
     assert error["extensions"]["retryAfter"] > 3_000
     await let_pass(strict.services.settings, error["extensions"]["retryAfter"])
     assert (await strict.http.post(url, json={"query": JUST_THIS})).status_code == 200
+
+
+class Unread(str):
+    """A query that nobody looks at, or it says so."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        raise AssertionError("somebody looks at it")
+
+
+async def test_nothing_is_done_for_an_operation_too_many(corner: Settings) -> None:
+    """It is not even parsed."""
+
+    async def refuse() -> None:
+        raise LimitExceeded(ProblemCode.RATE_LIMITED, "too many", retry_after=5)
+
+    context = SimpleNamespace(admit_operation=refuse, services=SimpleNamespace(settings=corner))
+    result = await schema.execute(Unread("{ __typename }"), context_value=context)
+    (error,) = result.errors or []
+    assert error.extensions == {"code": "RATE_LIMITED", "retryAfter": 5}
 
 
 @pytest.mark.parametrize("query", [JUST_THIS, "subscription { feed { cursor } }"])

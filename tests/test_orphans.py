@@ -89,7 +89,7 @@ async def alive(services: Services) -> None:
     """One of everything that a scan must let alone."""
     pending = await kept(services, Status.PENDING, source=False)
     await stored(services, pending.source_key)  # its event is on the way
-    late = await kept(services, Status.EXPIRED, source=False)
+    late = await kept(services, Status.EXPIRED, source=False, due_at=services.clock())
     await stored(services, late.source_key)  # it came after its time; an event may still tell
     await kept(services, Status.UPLOADED, variants=2)
     fence = new_fence()
@@ -118,12 +118,13 @@ class World(NamedTuple):
 
     orphans: dict[str, Fault]
     repairable: dict[str, Fault]
+    missed: dict[str, Fault]
     lost: dict[str, Fault]
 
     @property
     def faults(self) -> dict[str, Fault]:
         """All of them."""
-        return self.orphans | self.repairable | self.lost
+        return self.orphans | self.repairable | self.missed | self.lost
 
 
 async def a_world(services: Services) -> World:
@@ -141,7 +142,16 @@ async def a_world(services: Services) -> World:
 
     some = await kept(services, Status.READY, variants=3, without=["v0", "v2"])
     shown = await kept(services, Status.FAILED, variants=1, without=["v0"])
+    damaged = await kept(services, Status.READY, variants=2)
+    await services.storage.write(damaged.variants[1].key, b"", content_type="image/webp")
+    emptied, other = await kept(services, Status.READY, variants=1), await kept(services, Status.REJECTED)
+    await services.storage.write(emptied.source_key, b"", content_type="image/jpeg")
+    await services.storage.write(other.source_key, BODY[::-1], content_type="image/jpeg")
+    missed = await kept(services, Status.EXPIRED, source=False)
+    await stored(services, missed.source_key)  # and the sweep does not look any more
     hopeless = [
+        (emptied, Fault.SOURCE_CHANGED),
+        (other, Fault.SOURCE_CHANGED),
         (await kept(services, Status.READY, source=False, variants=2, without=["v1"]), Fault.VARIANTS_GONE),
         (await kept(services, Status.READY, variants=1, preset="old", without=["v0"]), Fault.VARIANTS_GONE),
         (await kept(services, Status.REJECTED, variants=1, without=["v0"]), Fault.VARIANTS_GONE),
@@ -156,7 +166,9 @@ async def a_world(services: Services) -> World:
         | dict.fromkeys([deleted.source_key, left], Fault.DELETED)
         | dict.fromkeys(replaced, Fault.UNNAMED)
         | {developed.source_key: Fault.NOT_KEPT},
-        repairable=dict.fromkeys([some.id, shown.id], Fault.VARIANTS_GONE),
+        repairable=dict.fromkeys([some.id, shown.id], Fault.VARIANTS_GONE)
+        | {damaged.id: Fault.VARIANTS_CHANGED},
+        missed={missed.id: Fault.UPLOAD_MISSED},
         lost={image.id: fault for image, fault in hopeless},
     )
 
@@ -193,6 +205,9 @@ async def test_whatever_does_not_fit_is_told_and_nothing_is_changed(services: Se
     assert {subject for subject, finding in findings.items() if finding.remedy is Remedy.REPROCESS} == set(
         world.repairable
     )
+    assert {subject for subject, finding in findings.items() if finding.remedy is Remedy.INGEST} == set(
+        world.missed
+    )
     assert not any(finding.fixed for finding in findings.values())
     assert await everything(services) == before
     assert await services.queue.depth() == 0
@@ -205,7 +220,7 @@ async def test_whatever_does_not_fit_is_told_and_nothing_is_changed(services: Se
         orphans=len(world.orphans),
         orphan_bytes=sum(findings[key].byte_size for key in world.orphans),
         records=len(before[1]),
-        broken=len(world.repairable) + len(world.lost),
+        broken=len(world.repairable) + len(world.missed) + len(world.lost),
         remaining=len(world.faults),
     )
 
@@ -221,9 +236,10 @@ async def test_fixing_ends_exactly_what_can_be_ended(services: Services) -> None
 
     left, now = await everything(services)
     assert {listed.key for listed in objects if listed not in left} == set(world.orphans)  # type: ignore[attr-defined]
-    assert {image.id for image in now if image not in records} == set(world.repairable)
-    assert {image.status for image in now if image.id in world.repairable} == {Status.UPLOADED}
-    assert await services.queue.depth() == len(world.repairable)
+    fixed = world.repairable | world.missed
+    assert {image.id for image in now if image not in records} == set(fixed)
+    assert {image.status for image in now if image.id in fixed} == {Status.UPLOADED}
+    assert await services.queue.depth() == len(fixed)
 
     again, _ = await found(later(services), fix=True)
     assert {subject: finding.fault for subject, finding in again.items()} == world.lost

@@ -220,8 +220,8 @@ async def test_a_service_that_is_away_costs_no_attempt(services: Services) -> No
 
 
 async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
-    """Hours after its first try, the image comes to rest and can be reprocessed; before that it may wait."""
-    image = await arrived(services)
+    """Hours and many tries after the first, the image comes to rest and can be reprocessed."""
+    image = await arrived(services, takes=98)
     tomorrow = services.clock() + timedelta(days=1)
     later = replace(services, clock=lambda: tomorrow)
     away = Scripted(raising(Unavailable("Away.")))
@@ -231,6 +231,17 @@ async def test_nobody_waits_for_a_service_for_ever(services: Services) -> None:
     problem = (await state(services, image)).problem
     assert problem is not None
     assert problem.retryable
+
+
+async def test_an_image_that_nobody_could_try_is_not_given_up(services: Services) -> None:
+    """Everything was down since its first try; there is no hurry to say that it cannot be developed."""
+    image = await arrived(services)
+    tomorrow = services.clock() + timedelta(days=1)
+    later = replace(services, clock=lambda: tomorrow)
+    for at in (services, later, later):
+        with pytest.raises(Unavailable):
+            await process(image.id, at, Scripted(raising(Unavailable("Away."))))
+    assert await process(image.id, later, Scripted()) is Processed.READY
 
 
 async def test_a_second_attempt_need_not_wait_for_the_first_ones_lease(services: Services) -> None:
@@ -386,6 +397,28 @@ async def test_a_lost_answer_to_taking_an_image_costs_no_attempt(services: Servi
         await process(image.id, forgetting(services, Move.TAKE, moves=True), Scripted())
     assert await process(image.id, services, Scripted()) is Processed.READY
     assert (await state(services, image)).attempts == 1
+
+
+async def test_a_lease_that_cannot_be_given_back_at_once_costs_no_attempt(services: Services) -> None:
+    """What keeps a service away may keep the catalog away, too, for a moment."""
+    image = await arrived(services)
+
+    class Stumbling(Forgetful):
+        """Does not hear of the end of a lease when it is first told."""
+
+        told = 0
+
+        async def release(self, image_id: str, **options: Any) -> bool:
+            """Hear of it the second time."""
+            self.told += 1
+            if self.told == 1:
+                raise Unavailable("Away.")
+            return await services.catalog.release(image_id, **options)
+
+    stumbling: Any = Stumbling(services.catalog, Move.FINISH, moves=False)
+    with pytest.raises(Unavailable):
+        await process(image.id, replace(services, catalog=stumbling), Scripted())
+    assert (await state(services, image)).attempts == 0
 
 
 async def test_a_result_whose_recording_was_not_confirmed_stays(services: Services) -> None:

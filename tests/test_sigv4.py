@@ -41,7 +41,7 @@ def of_the_sdk(
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_signature_is_that_of_the_sdk(part: int) -> None:
-    """Whatever the key, the headers, the addressing, the credentials and the time that it is good for."""
+    """Whatever the key, the headers, the parameters, the addressing, the credentials and the lifetime."""
     for seed in range(part, CASES, PARTS):
         chance = random.Random(seed)  # noqa: S311 - not for secrets
 
@@ -67,6 +67,8 @@ def test_a_signature_is_that_of_the_sdk(part: int) -> None:
         headers = dict(chance.sample(sorted(headers.items()), chance.randint(0, len(headers))))
         query = {"response-content-disposition": f'attachment; filename="{text(9)}"', "versionId": text(9)}
         query = dict(chance.sample(sorted(query.items()), chance.randint(0, len(query))))
+        # Of few letters, so that many a name begins with another.
+        query |= {text(4, "ab1-~=/\u20ac"): text(4) for _ in range(chance.randint(0, 4))}
         expires_in = chance.randint(1, MAX_LIFETIME)
         method = chance.choice(["PUT", "GET", "HEAD"])
         theirs, at = of_the_sdk(signing, method, url, headers=headers, query=query, expires_in=expires_in)

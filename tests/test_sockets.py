@@ -96,7 +96,7 @@ async def test_too_many_of_an_owner_are_closed(settings: Settings) -> None:
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await init(second, "ada-key")
         assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 4429
+        assert closed.value.rcvd.code == 1013
         assert await init(of_bob, "bob-key") == "connection_ack"
         await first.close()
         async with connect(system) as third:

@@ -151,7 +151,7 @@ async def test_other_bytes_are_refused(storage: Storage, browser: httpx.AsyncCli
 
 async def test_an_expired_target_is_refused(real_storage: Storage, browser: httpx.AsyncClient) -> None:
     """After its time, and not before."""
-    upload = target(real_storage, expires_in=1)
+    upload = target(real_storage, expires_in=3)  # signed in whole seconds, so two at least
     signed_at = httpx.URL(upload.url).params["X-Amz-Date"]
     assert signed_at
     statuses = [await send(browser, upload)]
@@ -160,6 +160,12 @@ async def test_an_expired_target_is_refused(real_storage: Storage, browser: http
             statuses.append(await send(browser, upload))
     assert statuses[0] == 200
     assert set(statuses) <= {200, 412, 403}
+
+
+async def test_a_target_for_no_time_is_good_for_nothing(storage: Storage, browser: httpx.AsyncClient) -> None:
+    """Not even for a moment."""
+    assert await send(browser, target(storage, expires_in=0)) == 403
+    assert await storage.head(KEY) is None
 
 
 async def test_a_second_upload_is_refused(storage: Storage, browser: httpx.AsyncClient) -> None:
@@ -301,6 +307,10 @@ async def test_a_listing_tells_of_every_object_in_the_order_of_keys(storage: Sto
     keys = ["variants/a", "variants/b-1", "variants/b/1", "variants/c"]
     assert [listed.key for listed in listing] == keys
     assert [listed.byte_size for listed in listing] == [len(key) for key in keys]
+    for listed in listing[:3]:
+        stored = await storage.head(listed.key)
+        assert stored is not None
+        assert listed.etag == stored.etag
     assert all(before <= listed.last_modified <= now() + timedelta(seconds=5) for listed in listing)
     assert [listed async for listed in storage.listing("nothing/", page_size=page_size)] == []
 

@@ -78,14 +78,6 @@ async def system(embedded: Embedded) -> AsyncIterator[System]:
         yield running
 
 
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    """A small photograph."""
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(samples.source())
-    return path
-
-
 def photographs(folder: Path) -> dict[str, Path]:
     """`CORNERS` in every kind of file that people have."""
     upright = samples.picture(WIDTH, HEIGHT)
@@ -178,7 +170,7 @@ async def test_what_only_calls_itself_a_picture_is_rejected(system: System, tmp_
 async def test_one_bad_file_takes_no_good_one_with_it(system: System, tmp_path: Path, photo: Path) -> None:
     """All others get ready, though the command as a whole has failed."""
     text, note, empty = tmp_path / "text.jpg", tmp_path / "note.txt", tmp_path / "empty.png"
-    text.write_text("no picture")
+    text.write_text("no picture, among others")
     note.write_text("no picture either")
     empty.touch()
     other = tmp_path / "other.png"

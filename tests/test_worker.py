@@ -88,7 +88,7 @@ async def test_a_job_is_done_and_forgotten(services: Services) -> None:
         assert await catalog.asked.get() == image.id
         await drained(services)
     async with open_redis(services.settings) as redis:
-        assert [key async for key in redis.scan_iter(f"*{job_id(image)}*")] == []
+        assert [key async for key in redis.scan_iter(f"*{job_id(image, services.settings.namespace)}*")] == []
 
 
 async def test_a_job_that_waited_for_long_is_not_put_off_for_as_long(services: Services) -> None:
@@ -102,11 +102,11 @@ async def test_a_job_that_waited_for_long_is_not_put_off_for_as_long(services: S
             async def move(self, image_id: str, *_: object, **__: object) -> None:
                 """Let it be due from now on, where it had been due for hours."""
                 if self._failures:
-                    await redis.zadd(name, {job_id(image): time.time() * 1e3})
+                    await redis.zadd(name, {job_id(image, services.settings.namespace): time.time() * 1e3})
                 await super().move(image_id)
 
         await services.queue.enqueue(image)
-        await redis.zadd(name, {job_id(image): (time.time() - 10_800) * 1e3})
+        await redis.zadd(name, {job_id(image, services.settings.namespace): (time.time() - 10_800) * 1e3})
         async with working(services, Overlapped(failures=1)):
             await drained(services)
 
@@ -127,7 +127,7 @@ async def test_a_job_whose_mark_is_lost_is_not_started_twice_by_its_worker(servi
     async with working(services, catalog), open_redis(services.settings) as redis:
         await services.queue.enqueue(image)
         assert await catalog.asked.get() == image.id
-        await redis.delete(f"arq:in-progress:{job_id(image)}")
+        await redis.delete(f"arq:in-progress:{job_id(image, services.settings.namespace)}")
         await services.queue.enqueue(other)  # which has the worker look for more to do
         assert await catalog.asked.get() == other.id
         gone_on.set()
@@ -144,6 +144,53 @@ async def test_asking_twice_makes_one_job(services: Services) -> None:
     assert await services.queue.depth() == 2
 
 
+@pytest.mark.parametrize("left", ["arq:job:", "arq:result:"])
+async def test_a_job_of_which_only_a_key_is_left_is_queued_again(services: Services, left: str) -> None:
+    """The queue itself may be lost, or be another's: what arq would still keep for a day proves nothing."""
+    catalog, image = Called(), waiting()
+    async with open_redis(services.settings) as redis:
+        await services.queue.enqueue(image)
+        await redis.delete(queue_name(services.settings))
+        await redis.set(left + job_id(image, services.settings.namespace), b"{}")
+        await services.queue.enqueue(image)
+        async with working(services, catalog):
+            assert await catalog.asked.get() == image.id
+            await drained(services)
+
+
+async def test_each_namespace_has_jobs_of_its_own(services: Services) -> None:
+    """What waits in one queue keeps nothing out of another."""
+    image = waiting()
+    await services.queue.enqueue(image)
+    other = services.settings.model_copy(update={"namespace": f"{services.settings.namespace}-2"})
+    async with open_redis(other) as redis:
+        await RedisQueue(redis, other).enqueue(image)
+        assert await RedisQueue(redis, other).depth() == 1
+
+
+async def test_a_job_that_runs_is_not_run_again_for_being_asked_for(services: Services) -> None:
+    """Though the queue that it stood in was lost meanwhile."""
+    gone_on = asyncio.Event()
+
+    class Slow(Called):
+        """A catalog that answers when it is told to."""
+
+        async def move(self, image_id: str, *_: object, **__: object) -> None:
+            """Note the call, and wait."""
+            await super().move(image_id)
+            await gone_on.wait()
+
+    catalog, image = Slow(), waiting()
+    async with working(services, catalog), open_redis(services.settings) as redis:
+        await services.queue.enqueue(image)
+        assert await catalog.asked.get() == image.id
+        await redis.delete(queue_name(services.settings))
+        await services.queue.enqueue(image)
+        gone_on.set()
+        await drained(services)
+    assert catalog.asked.empty()
+
+
 async def test_a_job_that_waited_before_the_worker_came_is_done(services: Services) -> None:
     """No message wakes it: the first look finds it."""
     catalog, image = Called(), waiting()
@@ -156,7 +203,7 @@ async def test_a_job_whose_message_was_lost_is_done(services: Services) -> None:
     """Polling is the net below."""
     catalog, image = Called(), waiting()
     async with working(services, catalog), open_redis(services.settings) as redis:
-        await redis.enqueue_job(DEVELOP, image.id, _job_id=job_id(image))
+        await redis.enqueue_job(DEVELOP, image.id, _job_id=job_id(image, services.settings.namespace))
         assert await catalog.asked.get() == image.id
 
 
@@ -251,22 +298,108 @@ async def test_jobs_are_json(services: Services) -> None:
     async with open_redis(services.settings) as redis:
         image = waiting()
         await RedisQueue(redis, services.settings).enqueue(image)
-        assert (await redis.get(f"arq:job:{job_id(image)}")).startswith(b"{")
+        assert (await redis.get(f"arq:job:{job_id(image, services.settings.namespace)}")).startswith(b"{")
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\x80\x04nonsense", b"{", b'{"t": 1, "f": "unknown", "a": [], "k": {}, "et": 1}']
+    "garbage",
+    [
+        b"\x80\x04nonsense",
+        b"{",
+        b"[1]",
+        b'{"t": 1, "f": "unknown", "a": [], "k": {}, "et": 1}',
+        b'{"t": 1, "f": ["develop"], "a": [], "k": {}, "et": 1}',
+        b'{"t": "x", "f": "develop", "a": ["x"], "k": {}, "et": 1}',
+        b'{"t": null, "f": "develop", "a": ["x"], "k": {}, "et": "z"}',
+        b'{"t": null, "f": "develop", "a": [{"$gt": ""}], "k": {}, "et": 1}',
+    ],
 )
 async def test_a_job_that_makes_no_sense_harms_nobody(services: Services, garbage: bytes) -> None:
     """It is dropped, and the next is done."""
     catalog, broken, image = Called(), waiting(), waiting()
     async with open_redis(services.settings) as redis:
         await services.queue.enqueue(broken)
-        await redis.set(f"arq:job:{job_id(broken)}", garbage)
+        await redis.set(f"arq:job:{job_id(broken, services.settings.namespace)}", garbage)
         async with working(services, catalog):
-            await services.queue.enqueue(image)
-            assert await catalog.asked.get() == image.id
             await drained(services)
+            await asked_for(catalog, image, services)
+
+
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [
+        ("LPUSH", "arq:job:"),
+        ("LPUSH", "arq:retry:"),
+        ("SET", "arq:retry:"),
+        ("LPUSH", "arq:in-progress:"),
+    ],
+)
+async def test_a_key_of_another_kind_harms_nobody(services: Services, command: str, key: str) -> None:
+    """Its job is dropped, if it cannot be done."""
+    catalog, broken, image = Called(), waiting(), waiting()
+    async with open_redis(services.settings) as redis:
+        name = key + job_id(broken, services.settings.namespace)
+        await services.queue.enqueue(broken)
+        await redis.delete(name)
+        await redis.execute_command(command, name, b"x")  # type: ignore[no-untyped-call]
+        async with working(services, catalog):
+            await asked_for(catalog, image, services)
+            await redis.delete(f"arq:in-progress:{job_id(broken, services.settings.namespace)}")
+            await drained(services)
+
+
+@pytest.mark.parametrize(("entry", "due"), [(b"\xff\xfe", 1.0), (b"a-job", float("-inf"))])
+async def test_an_entry_that_can_be_no_jobs_harms_nobody(
+    services: Services, entry: bytes, due: float
+) -> None:
+    """It is removed, and the next is done."""
+    catalog, image = Called(), waiting()
+    async with open_redis(services.settings) as redis:
+        await redis.zadd(queue_name(services.settings), {entry: due})
+        async with working(services, catalog):
+            await asked_for(catalog, image, services)
+            await drained(services)
+
+
+async def asked_for(catalog: Called, image: Image, services: Services) -> None:
+    """Queue an image, and wait until a worker asks for it."""
+    await services.queue.enqueue(image)
+    async with asyncio.timeout(20):
+        while await catalog.asked.get() != image.id:
+            pass
+
+
+async def test_a_mistake_of_ours_ends_the_worker(services: Services) -> None:
+    """With an error, so that its process is started again, whatever does not want to end beside it."""
+
+    class Deaf(Called):
+        """Lets nobody end the sweep, as the Redis client may swallow a cancellation."""
+
+        async def due(self, **_: object) -> list[Image]:
+            """Nothing, once somebody loses patience."""
+            self.asked.put_nowait("swept")
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return []
+
+    catalog = Deaf()
+    async with open_redis(services.settings) as redis:
+
+        class Mistaken(type(redis)):  # type: ignore[misc]
+            """Raises what nobody expects, once the sweep goes on."""
+
+            async def zrangebyscore(self, *_: Any, **__: Any) -> list[bytes]:
+                """A mistake."""
+                await catalog.asked.get()
+                raise ZeroDivisionError
+
+        redis.__class__ = Mistaken
+        anything: Any = catalog
+        worker = Worker(redis, replace(services, catalog=anything), anything, handle_signals=False)
+        async with asyncio.timeout(20):
+            with pytest.raises(ZeroDivisionError):
+                await worker.async_run()
+            await worker.finish()
 
 
 async def test_a_stopped_worker_takes_no_more_jobs(services: Services) -> None:

@@ -164,7 +164,7 @@ async def _stalled(table: Table, services: Services, redis: Redis, ours: Server,
             stalling = None
             if server is ours:
                 stalling = asyncio.create_task(
-                    _stall(ours.port, _subscribe([image.id for image in heavy], _METADATA))
+                    _stall(ours.port, _subscribe([image.id for image in (*shared, *heavy)], _METADATA))
                 )
             rounds[server].append(
                 await crowd.measure(
@@ -187,7 +187,11 @@ async def _stalled(table: Table, services: Services, redis: Redis, ours: Server,
 
 
 async def _stall(port: int, subscribe: bytes) -> float:
-    """Ask for 400 kB and read nothing of it; seconds until the last such client was dropped."""
+    """Ask for what the others are told, and 400 kB besides, which come first, and read nothing of all that.
+
+    Returns:
+        Seconds until the last such client was dropped.
+    """
 
     def heard(peer: Peer, text: bytes) -> None:
         if not text:

@@ -22,7 +22,7 @@ class Broker:
 
     async def enqueue(self, image: Image) -> None:
         """Start a job, unless it is there."""
-        job = job_id(image)
+        job = job_id(image, "simulation")
         if job not in self.jobs:
             self.jobs[job] = image.id
             self._start(job, timedelta())

@@ -11,8 +11,8 @@ from api.uploads import FileRequest, Upload, create_uploads
 from jobs import requests
 from jobs.errors import Unavailable
 from jobs.events import ObjectCreated
-from jobs.images import Status, source_key
-from jobs.ingest import ingest, ingest_event
+from jobs.images import source_key
+from jobs.ingest import ingest_event
 from jobs.ports import Services
 from tests.memory import admit_all
 from tests.simulation.developer import BAD, DEADLY, GOOD, SPOILT
@@ -102,13 +102,7 @@ class Client:
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3)) if status == 200 else 0):
             self._tell(image_id)
         if rng.random() < 0.3:
-            await self._ask("hint", lambda services: self._hint(image_id, services))
-
-    async def _hint(self, image_id: str, services: Services) -> None:
-        """As the mutation does it."""
-        image = await requests.owned(image_id, OWNER, services)
-        if not image.status.at_rest or image.status is Status.EXPIRED:
-            await ingest(image, services, via="hint")
+            await self._ask("hint", lambda services: requests.complete(image_id, OWNER, services))
 
     async def _ask(self, name: str, what: Callable[[Services], Awaitable[T]]) -> T | None:
         """The API's answer; None if there is none in time, or it is an error."""

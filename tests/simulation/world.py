@@ -16,7 +16,7 @@ from jobs.images import Image
 from jobs.lease import LEASE
 from jobs.ports import Services
 from jobs.presets import Preset, VariantSpec
-from jobs.process import JOB, TryAgain, backoff, process
+from jobs.process import TryAgain, backoff, job_limit, process
 from jobs.settings import Settings
 from jobs.sweep import sweep
 from tests.chaos.journal import Change, History
@@ -162,7 +162,7 @@ class World:
     async def _attempt(self, image_id: str, services: Services) -> timedelta | None:
         """After how much time the job should run again, if it should."""
         try:
-            async with asyncio.timeout(JOB.total_seconds()):
+            async with asyncio.timeout(job_limit(0).total_seconds()):
                 outcome = await process(image_id, services, self._developer)
         except TryAgain as error:
             return error.after

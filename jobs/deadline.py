@@ -1,0 +1,23 @@
+"""Deadline: nobody who asks for something waits for as long as it takes to give a service up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from jobs.errors import Unavailable
+
+_ANSWER_WITHIN = 10.0  # seconds; the clients of our services try again, for up to a minute
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """End what is not done in ten seconds; also a decorator.
+
+    Raises:
+        Unavailable: it was not.
+    """
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN):
+            yield
+    except TimeoutError as error:
+        raise Unavailable("A service does not answer in time.") from error
