@@ -90,7 +90,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
                 allow_origins=settings.cors_origins,
                 allow_origin_regex=LOOPBACK_ORIGIN.pattern if settings.auth == "none" else None,
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type"],
+                allow_headers=["authorization", "content-type", "traceparent"],
                 expose_headers=["retry-after"],
             ),
         ],

@@ -134,7 +134,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
 
     def _drop(self, reason: Drop) -> None:
-        DROPS.labels(reason).inc()
+        if not self.disconnected:
+            DROPS.labels(reason).inc()
         self._cut_off()
 
     def _cut_off(self) -> None:

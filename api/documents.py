@@ -86,6 +86,7 @@ class Documents(SchemaExtension):
         try:
             await self.execution_context.context.admit_operation()
         except LimitExceeded as refusal:
+            REFUSALS.labels(Limit.OPERATIONS).inc()
             self._refusal = GraphQLError(refusal.message, original_error=refusal)
         yield
 

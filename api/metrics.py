@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from api.addresses import is_loopback
+from api.bounded_request import BoundedRequest
 from api.listener import listen_on
 from jobs import metrics
 from jobs.clock import now
@@ -95,7 +96,7 @@ async def serving_metrics(settings: Settings, host: str, port: int) -> AsyncIter
         SettingsError: there is no token, and others than this machine could ask.
         Unavailable: Redis does not answer.
     """
-    if settings.metrics_token is None and host not in LOOPBACK:
+    if not settings.metrics_token and host not in LOOPBACK:
         raise SettingsError(f"DARKROOM_METRICS_TOKEN is missing: metrics would be told to all on {host}")
     with listen_on(host, port) as listener:
         async with open_redis(settings) as redis:
@@ -104,6 +105,7 @@ async def serving_metrics(settings: Settings, host: str, port: int) -> AsyncIter
             server = _Server(
                 uvicorn.Config(
                     app,
+                    http=BoundedRequest,
                     lifespan="off",
                     ws="none",
                     log_config=None,

@@ -15,6 +15,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from api import feed as feeds
 from api.context import Info
+from api.cost import WEIGHT
 from api.documents import Documents
 from api.enums import ImageOrder
 from api.errors import MaskedErrors
@@ -32,7 +33,7 @@ from api.payloads import (
 )
 from api.permissions import Requires
 from api.request_errors import NamedOperation
-from api.stats import Stats
+from api.stats import WEIGHT_OF_ALL, Stats
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
 from api.uploads import FileRequest, Upload, count_answers, create_uploads, is_text
 from jobs import ports, requests
@@ -152,7 +153,9 @@ class Query:
         return [Preset.from_domain(name, preset) for name, preset in configured.items()]
 
     @strawberry.field(
-        description="How the whole system does, of all owners together.", extensions=[Requires(Role.ADMIN)]
+        description="How the whole system does, of all owners together.",
+        extensions=[Requires(Role.ADMIN)],
+        metadata={WEIGHT: WEIGHT_OF_ALL},
     )
     async def stats(self, info: Info) -> Stats:
         """Counts, the queue, and how long stages took."""

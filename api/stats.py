@@ -7,6 +7,7 @@ from typing import Self
 
 import strawberry
 
+from api.cost import WEIGHT, Weight
 from api.enums import ImageStatus, Stage
 from jobs import stages
 from jobs.images import Status
@@ -15,6 +16,7 @@ from jobs.ports import Services
 _LAST = timedelta(hours=1)
 MAX_SAMPLE = 1_000  # images: for the slowest in a hundred, ten are known
 MAX_COUNTED = 1_000_000  # of one status; counting them takes the database half a second
+WEIGHT_OF_ALL = Weight(5_000)  # so that one query has it four times at most
 
 
 @strawberry.type(description="How many images have a status.")
@@ -42,7 +44,9 @@ class StageTimes:
 class Stats:
     """What an administrator looks at."""
 
-    counts: list[StatusCount] = strawberry.field(description="Each status with the number of its images.")
+    counts: list[StatusCount] = strawberry.field(
+        description="Each status with the number of its images.", metadata={WEIGHT: Weight(items=len(Status))}
+    )
     queue_depth: int = strawberry.field(description="Jobs that wait or run.")
     oldest_job_seconds: float | None = strawberry.field(
         description="For how long the oldest job has been due; null if there is no job."

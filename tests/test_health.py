@@ -45,6 +45,9 @@ async def test_each_service_has_its_time_to_answer(api: System) -> None:
         async def publish(self, image: Image) -> None:
             """Tell nobody."""
 
+        async def echo(self, key: str, *, via: str) -> None:
+            """Tell nobody of that, either."""
+
         async def changes(self) -> AsyncIterator[ImageChange | None]:
             """Hear of nothing."""
             await asyncio.Event().wait()

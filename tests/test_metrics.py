@@ -5,7 +5,9 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,10 +18,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from api.metrics import MetricsEndpoint, serving_metrics
-from jobs.errors import ProblemCode, SettingsError
+from jobs.errors import ProblemCode, SettingsError, Unavailable
+from jobs.images import Image, Move
 from jobs.ports import Services
 from jobs.process import TryAgain, process
 from jobs.queue import RedisQueue
+from jobs.requests import delete
 from jobs.settings import Settings
 from jobs.stages import Stage
 from jobs.supervise import free_port
@@ -29,7 +33,7 @@ from tests.system import System, environment_for, running_system, until, working
 from tests.test_bounded_socket import Impatient, Patient, Talk, deaf_client
 from tests.test_bounded_socket import serving as serving_talk
 from tests.test_ingest import AwayQueue
-from tests.test_process import Scripted, arrived, raising
+from tests.test_process import Forgetful, Scripted, arrived, raising
 from tests.test_system import CREATE, a_photo, create, followed, put
 
 README = Path(__file__).parent.parent / "README.md"
@@ -81,7 +85,7 @@ async def test_the_whole_way_is_counted(settings: Settings) -> None:
     """Each thing once, and nothing by image or owner."""
 
     def now() -> dict[str, float]:
-        stages = {stage.value: counted("stage_seconds_count", stage=stage) for stage in Stage}
+        stages = {stage.value: counted("stage_duration_seconds_count", stage=stage) for stage in Stage}
         given, ready = counted("targets_total", answer="given"), counted("uploads_total", outcome="ready")
         return {"given": given, "ready": ready, **stages}
 
@@ -111,6 +115,26 @@ async def test_the_whole_way_is_counted(settings: Settings) -> None:
     assert "img_" not in text
     assert "local" not in text
     assert {"process_resident_memory_bytes", "darkroom_queue_jobs"} <= names(text)
+
+
+async def test_what_is_asked_for_again_is_no_other_upload(api: System) -> None:
+    """With the same key, a target is repeated; it is given once."""
+
+    def now() -> dict[str, float]:
+        return {
+            answer: counted("targets_total", answer=answer) for answer in ("given", "repeated", "EMPTY_FILE")
+        }
+
+    files = [{"filename": "a.jpg", "contentType": "image/jpeg", "byteSize": size} for size in (5, 6, 0)]
+    await api.execute(CREATE, input={"files": files})
+    before = now()
+    for _ in range(3):
+        await api.execute(CREATE, input={"files": files, "idempotencyKey": "again"})
+    assert now() == {
+        "given": before["given"] + 2,
+        "repeated": before["repeated"] + 4,
+        "EMPTY_FILE": before["EMPTY_FILE"] + 3,
+    }
 
 
 async def test_feeds_are_counted_while_they_run(api: System) -> None:
@@ -186,7 +210,7 @@ async def test_what_limits_refuse_is_counted(settings: Settings) -> None:
         assert "errors" in await system.execute("{ " + "a: __typename " * 40 + "}")
         async with opened(system.url), connected(system.url) as second:
             await second.send(INIT)
-            assert (await second.closed())[0] == 4429
+            assert (await second.closed())[0] == 1013
         files = [{"filename": "a.jpg", "contentType": "image/jpeg", "byteSize": size} for size in (5, 1)]
         await system.execute(CREATE, input={"files": files})  # the first is too large, the second too many
         assert "errors" not in await system.execute("{ __typename }")
@@ -218,12 +242,35 @@ async def test_jobs_that_wait_for_a_service_are_counted(services: Services) -> N
 
 async def test_leases_that_are_lost_are_counted(services: Services) -> None:
     """Somebody else has deleted the image while it was developed."""
-    from jobs.requests import delete
-
     before = counted("leases_lost_total")
     image = await arrived(services)
     developer = Scripted(lambda: delete(image.id, image.owner, services))
     await process(image.id, services, developer)
+    assert counted("leases_lost_total") == before + 1
+
+
+async def test_a_lost_lease_is_counted_once(services: Services) -> None:
+    """Though the catalog is away when what was shown is asked for, and it is tried again."""
+    before = counted("leases_lost_total")
+    image = await arrived(services)
+
+    class Stumbling(Forgetful):
+        """Gives no record when it is first asked."""
+
+        asked = 0
+
+        async def get(self, image_id: str) -> Image | None:
+            """Answer the second time."""
+            self.asked += 1
+            if self.asked == 1:
+                raise Unavailable("Away.")
+            return await services.catalog.get(image_id)
+
+    stumbling: Any = Stumbling(services.catalog, Move.RETARGET, moves=False)
+    developer = Scripted(lambda: delete(image.id, image.owner, services))
+    with pytest.raises(Unavailable):
+        await process(image.id, replace(services, catalog=stumbling), developer)
+    assert stumbling.asked == 2
     assert counted("leases_lost_total") == before + 1
 
 
@@ -300,7 +347,7 @@ async def test_processes_that_serve_nothing_else_tell_of_themselves(command: str
             return None
 
     try:
-        assert {"darkroom_stage_seconds", "darkroom_queue_jobs", "process_cpu_seconds"} <= names(
+        assert {"darkroom_stage_duration_seconds", "darkroom_queue_jobs", "process_cpu_seconds"} <= names(
             await until(text)
         )
     finally:

@@ -53,6 +53,17 @@ async def test_everybodys_images_are_counted_and_measured(settings: Settings) ->
         assert stats["oldestJobSeconds"] >= 0
 
 
+async def test_one_query_has_them_a_few_times(api: System) -> None:
+    """The database counts long, however little is asked of what it counts."""
+
+    def query(times: int) -> str:
+        return "{ " + " ".join(f"s{number}: stats {{ queueDepth }}" for number in range(times)) + " }"
+
+    assert "errors" not in await api.execute(query(4))
+    refused = await api.execute(query(5))
+    assert refused["errors"][0]["extensions"]["code"] == "QUERY_TOO_COSTLY"
+
+
 async def the_stats(system: System) -> dict[str, Any]:
     """What the API says."""
     answer = await system.execute(QUERY)
