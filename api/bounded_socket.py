@@ -22,6 +22,7 @@ from websockets.frames import Frame
 
 from api.connections import bound, reset
 from api.flow_control import Gate, Inbox
+from jobs.metrics import DROPS, Drop
 
 STALLED_SECONDS = 8.0  # for which a client may leave everything unread: with the looks, it is gone within ten
 _LOOKS = 10  # in that time, at what it has taken
@@ -81,7 +82,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().pause_writing()
         self.transport.pause_reading()
         if self.transport.get_write_buffer_size() > self.most_waiting:
-            self.loop.call_soon(self._cut_off)  # the transport is in the middle of writing
+            self.loop.call_soon(self._drop, Drop.STALLED)  # the transport is in the middle of writing
         self._behind = self._taken()
         self._look_later(self._behind, self.loop.time())
 
@@ -107,7 +108,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             return
         super().handle_ping()
         if self.transport.get_write_buffer_size() > self.most_waiting:
-            self._cut_off()
+            self._drop(Drop.STALLED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever ended it."""
@@ -130,7 +131,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.pong_timer = self.loop.call_later(self.ping_timeout or 0.0, self.keepalive_timeout)
             return
         super().keepalive_timeout()
-        self._cut_off()
+        self._drop(Drop.SILENT)
 
     def shutdown(self) -> None:
         """The server ends: clients shall come again, to another. uvicorn's own word for it is 1012."""
@@ -142,6 +143,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.conn.send_close(CloseCode.GOING_AWAY)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
+
+    def _drop(self, reason: Drop) -> None:
+        if not self.disconnected:
+            DROPS.labels(reason).inc()
+        self._cut_off()
 
     def _cut_off(self) -> None:
         """Reset the connection, unless it is over."""
@@ -163,7 +169,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         elif now - since < self.stalled_seconds:
             self._look_later(before, since)
         else:
-            self._cut_off()
+            self._drop(Drop.STALLED)
 
     def _taken(self) -> int:
         """Bytes that the client's kernel has acknowledged: no more than its own buffer, unless it reads."""

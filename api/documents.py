@@ -28,6 +28,7 @@ from api.paging import MAX_PAGE
 from api.parsing import parse
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import LimitExceeded
+from jobs.metrics import REFUSALS, Limit
 from jobs.settings import Settings
 
 _PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
@@ -85,6 +86,7 @@ class Documents(SchemaExtension):
         try:
             await self.execution_context.context.admit_operation()
         except LimitExceeded as refusal:
+            REFUSALS.labels(Limit.OPERATIONS).inc()
             self._refusal = GraphQLError(refusal.message, original_error=refusal)
         yield
 
@@ -110,6 +112,8 @@ class Documents(SchemaExtension):
                 raise self._refusal or RuntimeError("a document is parsed before it is validated")
             execution.pre_execution_errors = _validated(self._parsed, execution)
         except GraphQLError as error:
+            if isinstance(error, QueryTooCostly):
+                REFUSALS.labels(Limit.COST).inc()
             execution.pre_execution_errors = [error]
         yield
 

@@ -95,6 +95,7 @@ class GraphQLEndpoint(GraphQLOverHTTP):
             limiter=request.state.limiter,
             address=request.client.host if request.client else "",
             expiry=getattr(request.state, "expiry", None),  # a websocket's
+            traceparent=request.headers.get("traceparent"),
         )
         context.socket = getattr(request.state, "socket", None)  # likewise
         return context

@@ -3,6 +3,8 @@
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.metrics import REFUSALS, Limit
+
 _PASSED_OVER = 16  # times the limit: a client that is cut off while it sends may not see the answer
 
 
@@ -30,6 +32,7 @@ class BodyLimit:
             if size <= self._limit:
                 kept += body
         if size > self._limit:
+            REFUSALS.labels(Limit.BODY).inc()
             too_large = f"A body can have at most {self._limit} bytes."
             await JSONResponse({"message": too_large}, 413, {"Connection": "close"})(scope, receive, send)
             return

@@ -19,7 +19,9 @@ from api.owner_watch import OwnerWatch
 from api.watchers import OwnerWatcher, Watcher
 from jobs.errors import Unavailable
 from jobs.images import Image
+from jobs.metrics import FOLLOWED_FEEDS, FOLLOWED_IMAGES
 from jobs.ports import Services
+from jobs.transitions import note_published
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +47,11 @@ class ImageWatcher(Watcher):
 
     def __enter__(self) -> Self:
         self._hub.enter(self, self._image_ids)
+        FOLLOWED_IMAGES.inc()
         return self
 
     def __exit__(self, *_: object) -> None:
+        FOLLOWED_IMAGES.dec()
         self._hub.leave(self, self._image_ids)
 
 
@@ -57,6 +61,7 @@ class Hub:
     def __init__(self, services: Services, *, refresh_seconds: float = REFRESH) -> None:
         self._services = services
         self._catalog = services.catalog
+        self._listening = asyncio.Event()
         self._refresh_seconds = refresh_seconds
         self._by_image: defaultdict[str, set[Watcher]] = defaultdict(set)
         self._versions: dict[str, int] = {}  # the latest that was offered
@@ -88,22 +93,30 @@ class Hub:
         watcher = OwnerWatcher()
         watch = self._by_owner.setdefault(owner, OwnerWatch(owner, self._services))
         watch.watchers.add(watcher)
+        FOLLOWED_FEEDS.inc()
         try:
             yield watcher, watch
         finally:
+            FOLLOWED_FEEDS.dec()
             watch.watchers.discard(watcher)
             if not watch.watchers and self._by_owner.get(owner) is watch:
                 del self._by_owner[owner]
 
-    def offer(self, image: Image) -> None:
-        """Hand a state that was read to all who watch its image or its owner."""
-        if image.id in self._by_image and self._versions.get(image.id, 0) < image.version:
+    def offer(self, image: Image) -> bool:
+        """Hand a state that was read to all who watch its image or its owner; whether it is new to any."""
+        new = image.id in self._by_image and self._versions.get(image.id, 0) < image.version
+        if new:
             self._versions[image.id] = image.version
             for watcher in self._by_image[image.id]:
                 watcher.offer(image)
-        if image.owner in self._by_owner:
-            self._by_owner[image.owner].offer(image)
+        if image.owner in self._by_owner and self._by_owner[image.owner].offer(image):
             self._restless.add([image.owner])
+            new = True
+        return new
+
+    async def ping(self) -> None:
+        """Wait until changes are heard of."""
+        await self._listening.wait()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -120,6 +133,7 @@ class Hub:
     async def _listen(self) -> None:
         async for change in self._services.bus.changes():
             if change is None:
+                self._listening.set()
                 self._stale.add(self._by_image)
                 self._doubt(self._by_owner)
             elif change.id in self._by_image or change.owner in self._by_owner:
@@ -138,7 +152,8 @@ class Hub:
                     await asyncio.sleep(1)
                     break
                 for image in images.values():
-                    self.offer(image)
+                    if self.offer(image):
+                        note_published(image, self._services.clock())
 
     def _doubt(self, owners: Iterable[str]) -> None:
         for owner in owners:

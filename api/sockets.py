@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from api.addresses import is_loopback, network_of
+from jobs.metrics import REFUSALS, SOCKETS, Limit
 
 
 class TooManySockets(Exception):
@@ -57,7 +58,7 @@ class CountedSocket:
         if owner == self._owner:
             return
         if not self._owners.add(owner):
-            raise TooManySockets("too many websockets of this owner")
+            raise _refusal("too many websockets of this owner")
         self.forget()
         self._owner = owner
 
@@ -96,11 +97,18 @@ class Sockets:
         """
         network = None if not host or is_loopback(host) else network_of(host)
         if network is not None and not self._addresses.add(network):
-            raise TooManySockets("too many websockets of this address")
+            raise _refusal("too many websockets of this address")
         socket = CountedSocket(self._owners, self._operations)
+        SOCKETS.inc()
         try:
             yield socket
         finally:
+            SOCKETS.dec()
             socket.forget()
             if network is not None:
                 self._addresses.remove(network)
+
+
+def _refusal(message: str) -> TooManySockets:
+    REFUSALS.labels(Limit.SOCKETS).inc()
+    return TooManySockets(message)

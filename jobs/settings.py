@@ -157,6 +157,7 @@ class Settings(BaseSettings):
     sweep_seconds: Annotated[float, Field(gt=0, le=86_400)] = 120
 
     scratch_dir: Path | None = None  # nothing: the system's temporary directory
+    metrics_token: SecretStr | None = None
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

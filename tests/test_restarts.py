@@ -12,7 +12,8 @@ import websockets
 from structlog.testing import capture_logs
 
 from api.client import Client
-from api.server import create_server, listen_on
+from api.listener import listen_on
+from api.server import create_server
 from jobs.clock import now
 from jobs.images import Move
 from jobs.ports import Services
