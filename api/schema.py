@@ -31,7 +31,6 @@ from api.payloads import (
     UploadTarget,
 )
 from api.permissions import Requires
-from api.request_errors import NamedOperation
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
 from api.uploads import FileRequest, Upload, create_uploads, is_text
 from jobs import ports, requests
@@ -319,7 +318,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, Documents, NamedOperation],
+    extensions=[MaskedErrors, Documents],
     execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )
