@@ -27,6 +27,7 @@ REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
 _AT_ONCE = 8  # owners that are caught up with, so that those for whom it takes long hold up nobody else
 _PARTS = 20
 _PAGE = 200
+_GATHER = 0.003  # seconds after a read in which hints gather for the next: of many, several share one
 
 
 class ImageWatcher(Watcher):
@@ -137,6 +138,7 @@ class Hub:
                     break
                 for image in images.values():
                     self.offer(image)
+            await asyncio.sleep(_GATHER)
 
     async def _catch_up(self) -> None:
         """Look for changes of doubted owners that no hint told of, for some of them at a time."""
