@@ -30,6 +30,7 @@ _AT_ONCE = 32  # owners whose changes are logged: the database writes together w
 _TURN_SECONDS = 30.0  # after which an owner's place is another's
 _PARTS = 20
 _PAGE = 200
+_GATHER = 0.003  # seconds after a read in which hints gather for the next: of many, several share one
 
 
 class ImageWatcher(Watcher):
@@ -154,6 +155,7 @@ class Hub:
                 for image in images.values():
                     if self.offer(image):
                         note_published(image, self._services.clock())
+            await asyncio.sleep(_GATHER)
 
     def _doubt(self, owners: Iterable[str]) -> None:
         for owner in owners:

@@ -33,7 +33,6 @@ from api.payloads import (
     UploadTarget,
 )
 from api.permissions import Requires
-from api.request_errors import NamedOperation
 from api.stats import WEIGHT_OF_ALL, Stats
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
 from api.uploads import FileRequest, Upload, count_answers, create_uploads, is_text
@@ -333,7 +332,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, Documents, NamedOperation],
+    extensions=[MaskedErrors, Documents],
     execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

@@ -9,10 +9,9 @@ import json
 import re
 import shlex
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs import metrics
 from jobs.errors import LimitExceeded, ProblemCode, Rejection
@@ -31,8 +30,7 @@ METADATA_DEPTH = 10
 BYTES_OF_A_FILE = 8_192  # of a request, at most: metadata, a name of escapes, and the rest
 
 
-@dataclass(frozen=True, kw_only=True)
-class FileRequest:
+class FileRequest(NamedTuple):
     """What a client says of a file that it wants to upload. `sha256` is hex."""
 
     filename: str
@@ -42,8 +40,7 @@ class FileRequest:
     metadata: Any = None
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """A recorded image and the request that stores its source."""
 
     image: Image
@@ -93,6 +90,8 @@ async def create_uploads(
     wanted: list[Image | Rejection] = []
     content_types = {format_.content_type for format_ in settings.source_formats}
     timeline = (StatusChange(status=Status.PENDING, at=now),)
+    expires_at = now + timedelta(seconds=settings.upload_seconds)
+    due_at = now + timedelta(seconds=settings.sweep_seconds)
     ids = await _ids(owner, idempotency_key, services.catalog)
     for index, file in enumerate(files):
         try:
@@ -123,8 +122,8 @@ async def create_uploads(
                 # A millisecond apart, in the order asked: lists by creation keep it.
                 created_at=now - timedelta(milliseconds=len(files) - 1 - index),
                 changed_at=now,
-                expires_at=now + timedelta(seconds=settings.upload_seconds),
-                due_at=now + timedelta(seconds=settings.sweep_seconds),
+                expires_at=expires_at,
+                due_at=due_at,
                 timeline=timeline,
             )
         )
