@@ -31,7 +31,7 @@ async def feed(
     """
     told = FeedCursor.decode(after) if after is not None else None
     with hub.watch_owner(owner) as (watcher, watch):
-        end = await watch.begin()
+        end = await hub.begin(watch)
         watcher.missed = told is not None
         told = told or end
         while True:

@@ -15,12 +15,13 @@ from typing import Self
 
 import structlog
 
+from api.feed_cursor import FeedCursor
 from api.owner_watch import OwnerWatch
 from api.watchers import OwnerWatcher, Watcher
 from jobs.errors import Unavailable
 from jobs.images import Image
 from jobs.metrics import FOLLOWED_FEEDS, FOLLOWED_IMAGES
-from jobs.ports import Services
+from jobs.ports import FEED_OVERLAP, Services
 from jobs.transitions import note_published
 
 log = structlog.get_logger(__name__)
@@ -69,6 +70,7 @@ class Hub:
         self._by_owner: dict[str, OwnerWatch] = {}
         self._stale = _Pending()
         self._restless = _Pending()
+        self._room = asyncio.Semaphore(_AT_ONCE)
         self._being_settled: set[str] = set()
 
     def watch_images(self, image_ids: Sequence[str]) -> ImageWatcher:
@@ -103,20 +105,26 @@ class Hub:
             if not watch.watchers and self._by_owner.get(owner) is watch:
                 del self._by_owner[owner]
 
-    def offer(self, image: Image) -> bool:
-        """Hand a state that was read to all who watch its image or its owner; whether it is new to any."""
-        new = image.id in self._by_image and self._versions.get(image.id, 0) < image.version
-        if new:
+    async def begin(self, watch: OwnerWatch) -> FeedCursor:
+        """As `OwnerWatch.begin`, not for all at once that come at once."""
+        async with self._room:
+            return await watch.begin()
+
+    def offer(self, image: Image) -> None:
+        """Hand a state that was read to all who watch its image or its owner."""
+        known = self._versions.get(image.id, 0)
+        if image.id in self._by_image and known < image.version:
             self._versions[image.id] = image.version
             for watcher in self._by_image[image.id]:
                 watcher.offer(image)
-        if image.owner in self._by_owner and self._by_owner[image.owner].offer(image):
+            if known:  # otherwise it is what they begin with
+                note_published(image, self._services.clock())
+        if image.owner in self._by_owner:
+            self._by_owner[image.owner].offer(image)
             self._restless.add([image.owner])
-            new = True
-        return new
 
     async def ping(self) -> None:
-        """Wait until changes are heard of."""
+        """Wait until it has begun to hear of changes. That this was interrupted later, the queue tells."""
         await self._listening.wait()
 
     @asynccontextmanager
@@ -153,8 +161,7 @@ class Hub:
                     await asyncio.sleep(1)
                     break
                 for image in images.values():
-                    if self.offer(image):
-                        note_published(image, self._services.clock())
+                    self.offer(image)
             await asyncio.sleep(_GATHER)
 
     def _doubt(self, owners: Iterable[str]) -> None:
@@ -163,24 +170,39 @@ class Hub:
                 watch.doubt()
                 self._restless.add([owner])
 
+    async def _doubt_those_who_changed(self, owners: Sequence[str]) -> None:
+        """Most have nothing that is new: all are asked for at once."""
+        now = self._services.clock()
+        watches = {owner: watch for owner in owners if (watch := self._by_owner.get(owner))}
+        looked = {owner: watch.complete for owner, watch in watches.items()}
+        changed = {owner for owner, complete in looked.items() if complete is None}
+        if known := {owner: complete for owner, complete in looked.items() if complete is not None}:
+            since = min(known.values()) - FEED_OVERLAP
+            changed |= await self._catalog.owners_changed_since(known, since)
+            ends = {owner: watches[owner].end for owner in known}
+            changed |= await self._services.feed_log.owners_with_more(ends)
+        self._doubt(changed)
+        for owner in known.keys() - changed:
+            if watches[owner].complete == known[owner]:
+                watches[owner].nothing_changed(now)
+
     async def _settle_owners(self) -> None:
         """Log and tell what changed of those who are followed, for some of them at a time."""
-        room = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             while True:
                 for owner in await self._restless.take():
                     if owner in self._by_owner and owner not in self._being_settled:
-                        await room.acquire()
+                        await self._room.acquire()
                         self._being_settled.add(owner)
-                        group.create_task(self._settle(owner, room))
+                        group.create_task(self._settle(owner))
 
-    async def _settle(self, owner: str, room: asyncio.Semaphore) -> None:
+    async def _settle(self, owner: str) -> None:
         """If it fails, try again, but not at once: the catalog would be asked without a pause."""
         try:
             try:
                 has_settled = await self._has_settled(owner)
             finally:
-                room.release()
+                self._room.release()
             if not has_settled:
                 await asyncio.sleep(1)
                 self._restless.add([owner])
@@ -208,7 +230,7 @@ class Hub:
             image_ids, owners = list(self._by_image), list(self._by_owner)
             for part in range(_PARTS):
                 await asyncio.sleep(self._refresh_seconds / _PARTS)
-                self._doubt(owners[part::_PARTS])
+                await self._doubt_those_who_changed(owners[part::_PARTS])
                 doubted = [image_id for image_id in image_ids[part::_PARTS] if image_id in self._by_image]
                 for start in range(0, len(doubted), _PAGE):
                     await self._compare(doubted[start : start + _PAGE])

@@ -15,15 +15,18 @@ from api.watchers import MAX_WAITING, FeedItem, OwnerWatcher
 from jobs.errors import Unavailable
 from jobs.images import Image
 from jobs.ports import FEED_KEPT, FEED_OVERLAP, Catalog, FeedEntry, FeedState, Position, Services
+from jobs.transitions import note_published
 
 MAX_REPLAY = 10_000  # images of which somebody is told who was away; listing them costs the server less
 
+_LISTED = 500  # states at once
 _READ = 50  # full records at once, so that others have their turn
 _WRITTEN = 200  # states in an entry
 _ENTRIES = 100
 _TRIES = 100
 _PAUSE = 0.01  # seconds until what somebody else wrote has reached the majority of the database
 _LONG = timedelta(minutes=1)
+_FRESH = FEED_KEPT / 2  # then something is written, so that the log of somebody who is followed never expires
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _UNKNOWN = FeedEntry(seq=0, after=0, at=_NEVER, floor=_NEVER)
 
@@ -41,6 +44,7 @@ class OwnerWatch:
         self._has_begun = False
         self._doubted = True
         self._end = _UNKNOWN  # of the log, without its states
+        self._complete: datetime | None = None  # when all that could be seen was known last
         self._logged: dict[str, FeedState] = {}  # of what changed since the end's floor
         self._unlogged: dict[str, Image] = {}
 
@@ -49,19 +53,35 @@ class OwnerWatch:
         """Whether there is something for `settle` to do."""
         return self._doubted or bool(self._unlogged)
 
+    @property
+    def end(self) -> int:
+        """The `seq` of the last entry that it knows."""
+        return self._end.seq
+
+    @property
+    def complete(self) -> datetime | None:
+        """When it last knew all that could be seen; None if it has to look, whatever anybody says."""
+        return None if self._doubted or self._clock() - self._end.at > _FRESH else self._complete
+
+    def nothing_changed(self, now: datetime) -> None:
+        """Take note that until `now` nothing happened, from `FEED_OVERLAP` before `complete` on."""
+        if self._complete is not None:
+            self._raise_floor(self._complete - FEED_OVERLAP)
+        self._complete = now
+        self._forget_old()
+
     def doubt(self) -> None:
         """Let `settle` ask the catalog: something may have changed of which no hint told."""
         self._doubted = True
 
-    def offer(self, image: Image) -> bool:
-        """Take note of a state that is to be logged and told; false if it is known."""
+    def offer(self, image: Image) -> None:
+        """Take note of a state that is to be logged and told, unless it is known."""
         known = self._unlogged.get(image.id)
         if (known is not None and known.version >= image.version) or not self._is_new(image):
-            return False
+            return
         self._unlogged[image.id] = image
         if len(self._unlogged) > MAX_WAITING:  # the catalog knows them, too
             self._unlogged, self._doubted = {}, True
-        return True
 
     async def begin(self) -> FeedCursor:
         """The end of the log, once everything is in it that had changed when the first follower came.
@@ -100,8 +120,7 @@ class OwnerWatch:
         tail = await self._log.tail(self._owner)
         if not tail:
             at = self._clock()
-            seq = int(at.timestamp() * 1_000)  # greater than any of a log that was here and has expired
-            first = FeedEntry(seq=seq, after=0, at=at, floor=at - FEED_OVERLAP, cut=True)
+            first = FeedEntry(_milliseconds(at), after=0, at=at, floor=at - FEED_OVERLAP, cut=True)
             await self._log.append(self._owner, first)
             tail = await self._log.tail(self._owner)  # it may be that somebody else was quicker
         for entry in tail:
@@ -109,28 +128,37 @@ class OwnerWatch:
         self._forget_old()
 
     async def _catch_up(self) -> None:
-        """Log all that has changed since the floor, which rises."""
+        """Log all that has changed since the floor."""
         await self._pull()
         now = self._clock()
-        floor = now - FEED_OVERLAP
-        if floor - self._end.floor > _LONG:
-            most = MAX_REPLAY + len(self._logged)
-            since = Position(self._end.floor, "")
-            count = await self._catalog.count_changed_since(self._owner, since, limit=most + 1)
-            if count > most and not await self._append([], floor=floor, cut=True):
-                await self._pull()
-        async for page in _changes(self._owner, Position(self._end.floor, ""), self._catalog):
-            for image in page:
-                self.offer(image)
-            await self._write()
-            if page:  # if this is interrupted, it goes on from here
-                self._raise_floor(min(floor, page[-1].changed_at))
-            if page and page[-1].changed_at > now:  # what comes as quickly as it is read would have no end
-                break
-        self._raise_floor(floor)
-        self._forget_old()
-        if now - self._end.at > FEED_KEPT / 2:  # the log of somebody who is followed never expires
+        await self._cut(now - FEED_OVERLAP)
+        # What could not yet be seen the last time is seen now. If that was long ago, so is what may come: a
+        # database that stood still finds in its connections what it was to write then.
+        floor = self._end.floor if self._complete is None else self._complete - FEED_OVERLAP
+        async for states in _changes(self._owner, Position(self._end.floor, ""), self._catalog):
+            new = (state.id for state in states if self._is_new(state))
+            while some := list(islice(new, _READ)):
+                found = await self._catalog.get_many(some, owner=self._owner)
+                for image in (found[image_id] for image_id in some if image_id in found):
+                    self.offer(image)
+                await self._write()
+            if states:  # if this is interrupted, it goes on from here
+                self._raise_floor(min(floor, states[-1].changed_at))
+                if states[-1].changed_at > now:  # who changes as quickly as this reads would keep it
+                    break
+        self.nothing_changed(now)
+        if now - self._end.at > _FRESH:
             await self._append([])
+
+    async def _cut(self, floor: datetime) -> None:
+        """If more has changed than anybody is told of, say so in the log instead."""
+        if floor - self._end.floor < _LONG:
+            return
+        most = MAX_REPLAY + len(self._logged)
+        since = Position(self._end.floor, "")
+        count = await self._catalog.count_changed_since(self._owner, since, limit=most + 1)
+        if count > most and not await self._append([], floor=floor, cut=True):
+            await self._pull()
 
     async def _write(self) -> None:
         """Log what is not yet logged."""
@@ -150,10 +178,11 @@ class OwnerWatch:
 
     async def _append(self, images: Sequence[Image], *, floor: datetime = _NEVER, cut: bool = False) -> bool:
         """Write and tell an entry; false if somebody else was quicker."""
+        at = max(self._end.at, self._clock())
         entry = FeedEntry(
-            seq=self._end.seq + 1,
+            seq=max(self._end.seq + 1, _milliseconds(at)),
             after=self._end.seq,
-            at=max(self._end.at, self._clock()),
+            at=at,
             floor=max(self._end.floor, floor),
             states=tuple(FeedState(image.id, image.version, image.changed_at) for image in images),
             cut=cut,
@@ -199,12 +228,14 @@ class OwnerWatch:
                 item = FeedItem(FeedCursor(entry.seq, number), image)
                 for watcher in self.watchers:
                     watcher.offer(item)
+                if self.watchers and self._has_begun:
+                    note_published(image, self._clock())
         if entry.cut:
             self._interrupt()
 
-    def _is_new(self, image: Image) -> bool:
-        logged = self._logged.get(image.id)
-        return image.changed_at >= self._end.floor and (logged is None or logged.version < image.version)
+    def _is_new(self, state: Image | FeedState) -> bool:
+        logged = self._logged.get(state.id)
+        return state.changed_at >= self._end.floor and (logged is None or logged.version < state.version)
 
     def _raise_floor(self, floor: datetime) -> None:
         self._end = self._end._replace(floor=max(floor, self._end.floor))
@@ -215,7 +246,8 @@ class OwnerWatch:
 
     def _forget(self) -> None:
         """Begin anew with the log, as at first."""
-        self._end, self._logged, self._doubted = _UNKNOWN, {}, True
+        self._end, self._logged, self._complete = _UNKNOWN, {}, None
+        self._has_begun, self._doubted = False, True
         self._interrupt()
 
     def _interrupt(self) -> None:
@@ -223,11 +255,15 @@ class OwnerWatch:
             watcher.miss()
 
 
-async def _changes(owner: str, since: Position, catalog: Catalog) -> AsyncGenerator[list[Image], None]:
-    """`owner`'s images that changed after `since`, in that order, some at a time."""
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1_000)
+
+
+async def _changes(owner: str, since: Position, catalog: Catalog) -> AsyncGenerator[list[FeedState], None]:
+    """The states of `owner`'s images that changed after `since`, in that order, some at a time."""
     while True:
-        found = await catalog.changed_since(owner, since, limit=_READ)
+        found = await catalog.changed_since(owner, since, limit=_LISTED)
         yield found
-        if len(found) < _READ:
+        if len(found) < _LISTED:
             return
         since = Position(found[-1].changed_at, found[-1].id)

@@ -1,7 +1,7 @@
 """The catalog: images as documents in MongoDB."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -29,7 +29,7 @@ from jobs.images import (
 from jobs.labels import labels_of
 from jobs.listing import INDEXES, Keys, behind, page_query
 from jobs.mongo import Document, missing_indexes, open_database, reaching, reliable
-from jobs.ports import EVERY_IMAGE, ImageFilter, ImageOrder, Position
+from jobs.ports import EVERY_IMAGE, FeedState, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
 from jobs.stages import DEVELOPED, History
 
@@ -202,14 +202,25 @@ class MongoCatalog:
             page.filter, sort=page.sort, limit=first, hint=page.hint, max_time_ms=_LIST_WITHIN
         )
 
-    async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
+    async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[FeedState]:
         query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
-        return await self._find(query, sort=[("changed_at", ASCENDING), ("_id", ASCENDING)], limit=limit)
+        sort = [("changed_at", ASCENDING), ("_id", ASCENDING)]
+        with reaching():
+            found = self._images.find(query, {"version": True, "changed_at": True}, sort=sort, limit=limit)
+            return [
+                FeedState(document["_id"], document["version"], document["changed_at"])
+                for document in await found.to_list(None)
+            ]
 
     async def count_changed_since(self, owner: str, since: Position, *, limit: int) -> int:
         query = {"owner": owner, **behind("changed_at", since, newest_first=False)}
         with reaching():
             return int(await self._images.count_documents(query, limit=limit))
+
+    async def owners_changed_since(self, owners: Collection[str], at: datetime) -> set[str]:
+        with reaching():
+            query = {"owner": {"$in": list(owners)}, "changed_at": {"$gt": at}}
+            return set(await self._images.distinct("owner", query))
 
     async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
         query = {} if after is None else {"_id": {"$gt": after}}

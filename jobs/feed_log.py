@@ -5,7 +5,7 @@ before it: an entry is never seen before an earlier one. A number that a counter
 so does a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +49,11 @@ class MongoFeedLog:
         with reaching():
             found = self._entries.find(query, sort=[("seq", ASCENDING)], limit=limit)
             return [_entry(document) for document in await found.to_list(None)]
+
+    async def owners_with_more(self, ends: Mapping[str, int]) -> set[str]:
+        behind = [{"owner": owner, "seq": {"$gt": seq}} for owner, seq in ends.items()]
+        with reaching():
+            return set(await self._entries.distinct("owner", {"$or": behind})) if behind else set()
 
     async def tail(self, owner: str) -> list[FeedEntry]:
         tail: list[FeedEntry] = []

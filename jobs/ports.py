@@ -4,7 +4,7 @@ Each Protocol names the errors that an implementation may raise; one contract su
 them. Anything that cannot be reached raises `Unavailable`.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -146,11 +146,14 @@ class Catalog(Protocol):
     ) -> list[Image]:
         """`owner`'s images that are in this order and match, at most `first` of them, from behind `after`."""
 
-    async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
-        """`owner`'s images that moved after `since`, in the order of their last move."""
+    async def changed_since(self, owner: str, since: Position, *, limit: int) -> list["FeedState"]:
+        """The states of `owner`'s images that moved after `since`, in the order of their last move."""
 
     async def count_changed_since(self, owner: str, since: Position, *, limit: int) -> int:
         """How many those are; counting ends at `limit`."""
+
+    async def owners_changed_since(self, owners: Collection[str], at: datetime) -> set[str]:
+        """Those of whom an image has moved after `at`."""
 
     async def by_id(self, *, after: str | None = None, limit: int) -> list[Image]:
         """Everybody's images in the order of their ids, at most `limit` of them, from behind `after`."""
@@ -168,9 +171,9 @@ class Catalog(Protocol):
         """Ask the database for an answer."""
 
 
-# A change becomes visible up to this long after what it says: clocks differ by five seconds, and a write may
-# be under way for as long again.
-FEED_OVERLAP = timedelta(seconds=10)
+# A change becomes visible up to this long after what it says. Clocks differ by five seconds; a write waits
+# five for a server and ten for its answer, and is tried again once.
+FEED_OVERLAP = timedelta(seconds=40)
 FEED_KEPT = timedelta(days=7)  # the entries of a log
 
 
@@ -187,7 +190,8 @@ class FeedEntry(NamedTuple):
 
     Every change from before `floor` is in this entry or in an earlier one, unless there is a `cut`: whoever
     was told of all before it may have missed some. `at` is when it was written, no earlier than that of the
-    entry before.
+    entry before. `seq` is greater than that of the entry before, and no less than `at` in milliseconds: no
+    number is used twice, not even where a database was restored.
     """
 
     seq: int
@@ -206,6 +210,9 @@ class FeedLog(Protocol):
 
     async def entries(self, owner: str, *, after: int, limit: int) -> list[FeedEntry]:
         """Those with a greater `seq`, in that order, at most `limit` of them."""
+
+    async def owners_with_more(self, ends: Mapping[str, int]) -> set[str]:
+        """Those owners of whom there is an entry with a greater `seq` than is given for them."""
 
     async def tail(self, owner: str) -> list[FeedEntry]:
         """The last entry, and those before it that may tell of changes after its floor, the oldest first."""

@@ -6,7 +6,7 @@ They keep the contracts of `jobs.ports` as the real ones do: the same suites run
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from jobs.ports import (
     EVERY_IMAGE,
     FEED_OVERLAP,
     FeedEntry,
+    FeedState,
     ImageFilter,
     ImageOrder,
     Listed,
@@ -157,13 +158,19 @@ class MemoryCatalog:
             places = [item for item in places if (item[0] < after if order.newest_first else item[0] > after)]
         return [image for _, image in (reversed(places) if order.newest_first else places)][:first]
 
-    async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[Image]:
+    async def changed_since(self, owner: str, since: Position, *, limit: int) -> list[FeedState]:
         places = sorted(
             (Position(image.changed_at, image.id), image)
             for image in self._images.values()
             if image.owner == owner
         )
-        return [image for place, image in places if place > since][:limit]
+        states = [FeedState(image.id, image.version, place.at) for place, image in places if place > since]
+        return states[:limit]
+
+    async def owners_changed_since(self, owners: Collection[str], at: datetime) -> set[str]:
+        return {
+            image.owner for image in self._images.values() if image.owner in owners and image.changed_at > at
+        }
 
     async def count_changed_since(self, owner: str, since: Position, *, limit: int) -> int:
         return len(await self.changed_since(owner, since, limit=limit))
@@ -206,6 +213,9 @@ class MemoryFeedLog:
 
     async def entries(self, owner: str, *, after: int, limit: int) -> list[FeedEntry]:
         return [entry for entry in self._entries[owner] if entry.seq > after][:limit]
+
+    async def owners_with_more(self, ends: Mapping[str, int]) -> set[str]:
+        return {owner for owner, seq in ends.items() if any(e.seq > seq for e in self._entries[owner])}
 
     async def tail(self, owner: str) -> list[FeedEntry]:
         entries = self._entries[owner]

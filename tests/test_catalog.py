@@ -23,7 +23,7 @@ from jobs.images import (
     new_image_id,
 )
 from jobs.labels import label
-from jobs.ports import Catalog, ImageFilter, ImageOrder, Position
+from jobs.ports import Catalog, FeedState, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
 from tests.conftest import settings_for
 from tests.memory import MemoryCatalog
@@ -412,9 +412,14 @@ async def test_changes_come_in_the_order_in_which_they_happened(catalog: Catalog
     images = [an_image(changed_at=NOON + timedelta(seconds=n)) for n in range(4)]
     await catalog.add([*reversed(images), an_image(owner="bob")])
     since = Position(images[1].changed_at, images[1].id)
-    assert await catalog.changed_since("ada", since, limit=10) == images[2:]
-    assert await catalog.changed_since("ada", since, limit=1) == images[2:3]
+    states = [FeedState(image.id, image.version, image.changed_at) for image in images[2:]]
+    assert await catalog.changed_since("ada", since, limit=10) == states
+    assert await catalog.changed_since("ada", since, limit=1) == states[:1]
     assert [await catalog.count_changed_since("ada", since, limit=limit) for limit in (1, 2, 3)] == [1, 2, 2]
+    times = [image.changed_at for image in images[-2:]]
+    for at, owners in ((NOON - timedelta(seconds=1), {"ada", "bob"}), (times[0], {"ada"}), (times[1], set())):
+        assert await catalog.owners_changed_since(["ada", "bob", "eve"], at) == owners
+    assert await catalog.owners_changed_since(["bob"], times[0]) == set()
 
 
 async def test_versions_are_those_of_the_records_that_exist(catalog: Catalog) -> None:

@@ -415,7 +415,91 @@ async def test_an_entry_that_somebody_else_wrote_is_told_as_well(services: Servi
             await watch.settle()
         seen = [await following, await anext(items)]
         assert [item.image for item in seen] == [images[1], again]
-        assert [item.place for item in seen] == [FeedCursor(end.seq + 1, 1), FeedCursor(end.seq + 2, 0)]
+        assert seen[0].place == FeedCursor(theirs.seq, 1)
+        assert [
+            entry.after for entry in await services.feed_log.entries("ada", after=theirs.seq, limit=9)
+        ] == [theirs.seq]
+
+
+async def test_a_cursor_from_before_the_database_was_restored_is_too_old(services: Services) -> None:
+    """Though the log has grown again: no number is given out twice."""
+    image = an_image(changed_at=now())
+    backup = []
+    for number in range(6):
+        hub = Hub(services)
+        async with hub.running():
+            cursor = await a_cursor(services, hub)
+        if number == 1:
+            backup = await services.feed_log.tail("ada")
+    async with open_database(services.settings) as database:
+        await database["feed"].delete_many({"owner": "ada", "seq": {"$gt": backup[-1].seq}})
+    await services.catalog.add([image])
+    hub = Hub(services)
+    async with hub.running():
+        for _ in range(8):
+            await a_cursor(services, hub)
+        with pytest.raises(CursorTooOld):
+            await told(cursor, 1, services, hub)
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=35), timedelta(minutes=5)])
+@pytest.mark.parametrize("is_hinted", [True, False])
+async def test_a_change_that_was_written_late_is_told(
+    services: Services, late: timedelta, *, is_hinted: bool
+) -> None:
+    """Though what changed later has been told: the database stood still, then wrote what had waited."""
+    time = now()
+    slow = replace(services, clock=lambda: time)
+    hub = Hub(slow)
+    images = [an_image(changed_at=time - timedelta(hours=1)) for _ in range(2)]
+    await services.catalog.add(images)
+    async with aclosing(feed(None, owner="ada", hub=hub, services=slow)) as items:
+        following = asyncio.ensure_future(anext(items))
+        await until(lambda: _listens(hub))
+        begun, time = time, time + late
+        with hub.watch_owner("ada") as (_, watch):
+            for image, at in zip(images, (time, begun + timedelta(seconds=1)), strict=True):
+                after = await services.catalog.move(image.id, Move.RETARGET, at=at)
+                assert after is not None
+                if is_hinted:
+                    hub.offer(after)
+                watch.doubt()
+                await watch.settle()
+                assert (await following).image == after
+                following = asyncio.ensure_future(anext(items))
+        following.cancel()
+        await asyncio.wait([following])
+
+
+async def test_owners_of_whom_nothing_changes_are_not_asked_for_one_by_one(services: Services) -> None:
+    """However many are followed; one who changes is told of all the same."""
+    calls: Counter[str] = Counter()
+
+    class Counting:
+        """Notes what is asked for."""
+
+        def __getattr__(self, name: str) -> object:
+            calls[name] += 1
+            return getattr(services.catalog, name)
+
+    async def looked_again() -> bool:
+        return calls["owners_changed_since"] >= 60
+
+    deaf = replace(services, catalog=Counting(), bus=LossyBus())  # type: ignore[arg-type]
+    hub = Hub(deaf, refresh_seconds=0.1)
+    async with hub.running(), AsyncExitStack() as stack:
+        for number in range(40):
+            _, watch = stack.enter_context(hub.watch_owner(f"owner-{number}"))
+            await hub.begin(watch)
+        items = await stack.enter_async_context(aclosing(feed(None, owner="ada", hub=hub, services=deaf)))
+        following = asyncio.ensure_future(anext(items))
+        await until(lambda: _listens(hub))
+        calls.clear()
+        await until(looked_again)
+        assert calls["changed_since"] == 0
+        image = an_image(changed_at=now())
+        await services.catalog.add([image])
+        assert (await following).image == image
 
 
 async def test_a_log_that_was_lost_begins_anew(services: Services, hub: Hub) -> None:
@@ -433,7 +517,8 @@ async def test_a_log_that_was_lost_begins_anew(services: Services, hub: Hub) -> 
             watch.doubt()
             with pytest.raises(Unavailable):
                 await watch.settle()
-            await watch.settle()
+            anew = await watch.begin()
+            assert anew == await watch.begin() == FeedCursor((await services.feed_log.tail("ada"))[-1].seq)
         with pytest.raises(CursorTooOld):
             await following
     with pytest.raises(CursorTooOld):
@@ -467,8 +552,8 @@ async def test_an_owner_whose_changes_cannot_be_read_holds_up_nobody(
         def __getattr__(self, name: str) -> object:
             return getattr(services.catalog, name)
 
-    async def all_are_asked_for_again() -> bool:
-        return all(asked[owner] > 1 for owner in ("bad", *others))
+    async def all_are_asked_for() -> bool:
+        return all(asked[owner] for owner in others) and asked["bad"] > 1
 
     bus = LossyBus()
     hub = Hub(replace(services, catalog=Faulty(), bus=bus), refresh_seconds=0.1)  # type: ignore[arg-type]
@@ -478,6 +563,6 @@ async def test_an_owner_whose_changes_cannot_be_read_holds_up_nobody(
             stack.enter_context(hub.watch_owner(owner))
         async with hub.running():
             bus.notice()
-            await until(all_are_asked_for_again)
+            await until(all_are_asked_for)
     assert asked["slow"] == 1
     assert {entry["event"].partition("'s")[0] for entry in logs} == {"an owner"}

@@ -58,11 +58,20 @@ async def test_the_tail_reaches_back_as_far_as_what_its_last_entry_leaves_open(l
     """Whoever goes on needs to know which of the changes after the floor are logged."""
     assert await log.tail("ada") == []
     behind = 2 * FEED_OVERLAP.total_seconds()
-    entries = [an_entry(1 + at, seconds=at) for at in range(31)]
+    entries = [an_entry(1 + number, seconds=number * behind / 20) for number in range(31)]
     for entry in entries:
         await log.append("ada", entry)
     await log.append("bob", an_entry(99))
-    assert await log.tail("ada") == [entry for entry in entries if entry.seq > 30 - behind]
+    assert await log.tail("ada") == entries[10:]
+
+
+async def test_it_is_known_of_whom_there_is_more(log: FeedLog) -> None:
+    """Of many at once."""
+    for owner, seq in (("ada", 7), ("bob", 8), ("eve", 9)):
+        await log.append(owner, an_entry(seq))
+    assert await log.owners_with_more({"ada": 7, "bob": 7, "sue": 0}) == {"bob"}
+    assert await log.owners_with_more({"eve": 8, "ada": 0}) == {"ada", "eve"}
+    assert await log.owners_with_more({}) == set()
 
 
 async def test_entries_expire(corner: Settings) -> None:
