@@ -25,6 +25,7 @@ from jobs.supervise import Service, free_port, running
 # The gateway looks for new topics every 30 s only. Those that are made along with it have waited for a while
 # when they are used, each by one test.
 TOPICS = ("calm", "faulty")
+KEPT = {"persistent": "true"}  # what a topic is told, so that it keeps events until they are delivered
 _COMMANDS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 _COMMAND_WITHIN = 60.0  # seconds
 _REGION = "default"  # Ceph's name for it, in the names of topics
@@ -104,7 +105,7 @@ async def _make_topic(sns: Any, name: str, push_endpoint: str) -> str:
         params["headers"]["X-Forwarded-Proto"] = "https"
 
     sns.meta.events.register("before-call.sns.CreateTopic", add_header)
-    attributes = {"persistent": "true", "push-endpoint": push_endpoint}
+    attributes = {**KEPT, "push-endpoint": push_endpoint}
     arn: str = (await sns.create_topic(Name=name, Attributes=attributes))["TopicArn"]
     return arn
 

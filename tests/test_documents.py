@@ -5,12 +5,11 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
-import yaml
 from pydantic import TypeAdapter
 
 from jobs.access import Role
 from jobs.presets import Preset
-from jobs.settings import PREFIX, Settings
+from jobs.settings import Settings
 from tests.test_access import fields_of_the_schema
 
 ROOT = Path(__file__).parent.parent
@@ -40,15 +39,6 @@ def test_a_setting_is_marked_as_needed_exactly_if_it_is() -> None:
     readme = (ROOT / "README.md").read_text()
     needed = {name.lower() for name in re.findall(r"^\| `([A-Z0-9_]+)` \| needed \|", readme, re.MULTILINE)}
     assert needed == {name for name, field in Settings.model_fields.items() if field.is_required()}
-
-
-def test_compose_sets_only_settings_that_exist() -> None:
-    """And all that are needed."""
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    for service in ("api", "worker", "events", "bucket"):
-        names = {name.removeprefix(PREFIX).lower() for name in compose["services"][service]["environment"]}
-        assert names <= set(Settings.model_fields)
-        assert names >= {name for name, field in Settings.model_fields.items() if field.is_required()}
 
 
 def test_the_presets_of_the_readme_are_presets() -> None:
