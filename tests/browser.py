@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,12 +131,17 @@ async def open_browser(executable: str) -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def visiting(
-    browser: Browser, url: str, *, also: str | None = None, expected: str | None = None, sharpness: float = 1
+    browser: Browser,
+    url: str,
+    *,
+    also: str | Collection[str] = (),
+    expected: str | None = None,
+    sharpness: float = 1,
 ) -> AsyncIterator[Visit]:
     """A visit to a page, by somebody who was never there before; how it looked at the end is kept.
 
     Args:
-        also: the one other origin from which it may load.
+        also: the one other origin, or all the others, that it may ask for something.
         expected: a pattern of complaints that are to be expected.
         sharpness: pixels of a screenshot for each of CSS.
 
@@ -154,7 +159,8 @@ async def visiting(
         finally:
             await page.screenshot(path=SCREENSHOTS / f"{_running_test()}.png", full_page=True)
         parts = urlsplit(url)
-        assert visit.origins - {also} == {f"{parts.scheme}://{parts.netloc}"}
+        others = {also} if isinstance(also, str) else set(also)
+        assert visit.origins - others == {f"{parts.scheme}://{parts.netloc}"}
         complaints = [text for text in visit.complaints if not (expected and re.search(expected, text))]
         assert complaints == [], complaints
 
