@@ -177,6 +177,7 @@ async def test_a_key_is_asked_for(settings: Settings, browser: Browser) -> None:
         field = page.get_by_label("API key or token")
         await expect(page.get_by_text("This server asks who you are.")).to_be_visible()
         await expect(field).to_be_focused()
+        await expect(page.locator("#empty")).to_be_hidden()
         await field.fill("another key")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("This key is not known, or no longer.")).to_be_visible()
