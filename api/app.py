@@ -24,6 +24,7 @@ from api.headers import SECURITY_HEADERS, SecurityHeaders
 from api.hooks import StorageHook, fetch_body
 from api.hub import Hub
 from api.limits import Limiter, open_limiter
+from api.metrics import MetricsEndpoint
 from api.pages import page_routes
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import Unavailable
@@ -68,6 +69,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            Route("/metrics", MetricsEndpoint(services.queue, settings.metrics_token).answer),
             Route(
                 "/hooks/storage",
                 StorageHook(settings, fetch).answer,
@@ -88,7 +90,7 @@ def create_app(services: Services, fetch: Fetch = fetch_body, *, init_seconds: f
                 allow_origins=settings.cors_origins,
                 allow_origin_regex=LOOPBACK_ORIGIN.pattern if settings.auth == "none" else None,
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type"],
+                allow_headers=["authorization", "content-type", "traceparent"],
                 expose_headers=["retry-after"],
             ),
         ],
@@ -111,7 +113,9 @@ async def healthz(_: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Every service that the process needs answers, each within two seconds."""
     services: Services = request.state.services
+    hub: Hub = request.state.hub
     checks: dict[str, Callable[[], Awaitable[None]]] = {
+        "bus": hub.ping,
         "catalog": services.catalog.ping,
         "queue": services.queue.ping,
         "storage": services.storage.ping,
@@ -129,4 +133,6 @@ async def _check(ping: Callable[[], Awaitable[None]]) -> str:
         return f"no answer within {_READY_WITHIN:.0f} s"
     except Unavailable as error:
         return error.message
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others are told of
+        return f"{MASK} {log_fault(error)}"
     return "ok"

@@ -13,6 +13,7 @@ from api.connections import bound, reset
 MAX_HEAD = 64 * 1024  # bytes up to the end of the headers; of one read more may be kept
 REQUEST_SECONDS = 30.0  # for a request to come as a whole
 STALLED_SECONDS = 30.0  # for which a client may leave everything unread that was written
+_GOODBYE_SECONDS = 2.0  # for a request to come when the server ends, which after three would cancel it
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -79,6 +80,13 @@ class BoundedRequest(HttpToolsProtocol):
         self._await_nothing()
         self._let_be()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server ends: what has not come yet shall come soon."""
+        super().shutdown()
+        if self._deadline is not None:
+            self._await_nothing()
+            self._deadline = self.loop.call_later(_GOODBYE_SECONDS, self.transport.close)
 
     def _await_request(self) -> None:
         if self._deadline is None:

@@ -18,14 +18,17 @@ from typing import Any, cast
 from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import CloseCode
+from websockets.frames import Frame
 
 from api.connections import bound, reset
 from api.flow_control import Gate, Inbox
+from jobs.metrics import DROPS, Drop
 
 STALLED_SECONDS = 8.0  # for which a client may leave everything unread: with the looks, it is gone within ten
 _LOOKS = 10  # in that time, at what it has taken
 PING_SECONDS = 20.0  # between two pings, and for the answer to one
 MOST_WAITING = 16 * 1024 * 1024  # bytes; the longest answers have 12 MB
+MOST_FRAGMENTS = 1_024  # of a message, of which those that are empty count nothing of its bytes
 _GOODBYE_SECONDS = 2.0  # for a client's answer to the last word
 _BYTES_ACKED = struct.Struct("=120xQ")  # in Linux's `tcp_info`
 
@@ -54,6 +57,15 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         for told in ("request", "response"):
             vars(self).pop(told, None)
 
+    def handle_cont(self, event: Frame) -> None:
+        """Go on with a message, or close with 1009 for one whose fragments have no end."""
+        if len(self.frames) >= MOST_FRAGMENTS:
+            self.frames = []
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
     def send_receive_event_to_app(self) -> None:
         """Close with 1007 for text that is not UTF-8, as uvicorn does, but without a traceback."""
         if self.curr_msg_data_type == "text":
@@ -70,7 +82,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().pause_writing()
         self.transport.pause_reading()
         if self.transport.get_write_buffer_size() > self.most_waiting:
-            self.loop.call_soon(self._cut_off)  # the transport is in the middle of writing
+            self.loop.call_soon(self._drop, Drop.STALLED)  # the transport is in the middle of writing
         self._behind = self._taken()
         self._look_later(self._behind, self.loop.time())
 
@@ -96,7 +108,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             return
         super().handle_ping()
         if self.transport.get_write_buffer_size() > self.most_waiting:
-            self._cut_off()
+            self._drop(Drop.STALLED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever ended it."""
@@ -119,7 +131,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.pong_timer = self.loop.call_later(self.ping_timeout or 0.0, self.keepalive_timeout)
             return
         super().keepalive_timeout()
-        self._cut_off()
+        self._drop(Drop.SILENT)
 
     def shutdown(self) -> None:
         """The server ends: clients shall come again, to another. uvicorn's own word for it is 1012."""
@@ -131,6 +143,11 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self.conn.send_close(CloseCode.GOING_AWAY)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self._cut_off)
+
+    def _drop(self, reason: Drop) -> None:
+        if not self.disconnected:
+            DROPS.labels(reason).inc()
+        self._cut_off()
 
     def _cut_off(self) -> None:
         """Reset the connection, unless it is over."""
@@ -152,7 +169,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         elif now - since < self.stalled_seconds:
             self._look_later(before, since)
         else:
-            self._cut_off()
+            self._drop(Drop.STALLED)
 
     def _taken(self) -> int:
         """Bytes that the client's kernel has acknowledged: no more than its own buffer, unless it reads."""

@@ -22,6 +22,15 @@ app = typer.Typer(
 Port = Annotated[int, typer.Option(min=1, max=65_535, help="The port of the API.")]
 
 
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65_535, help="Where to tell Prometheus of metrics.", show_default="nowhere"),
+]
+MetricsHost = Annotated[
+    str, typer.Option(help="The address for that; any but this machine's needs DARKROOM_METRICS_TOKEN.")
+]
+
+
 @app.command()
 def dev(
     port: Port = 8000,
@@ -45,19 +54,22 @@ def api(
 
 
 @app.command()
-def worker() -> None:
+def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Develop what was uploaded."""
     from jobs.worker import run_worker
 
-    _serve(run_worker(_configured()))
+    settings = _configured()
+    _serve(_measured(run_worker(settings), settings, metrics_host, metrics_port))
 
 
 @app.command()
-def events() -> None:
+def events(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.0.1") -> None:
     """Take storage events from the queue that DARKROOM_EVENTS_QUEUE_URL names."""
     from jobs.consumer import run_consumer
 
-    _serve(_until_signalled(run_consumer(_configured())))
+    settings = _configured()
+    work = _measured(run_consumer(settings), settings, metrics_host, metrics_port)
+    _serve(_until_signalled(work))
 
 
 @app.command()
@@ -189,12 +201,14 @@ def schema() -> None:
 def _configured(status: int = 1) -> Settings:
     """The settings of this process; without them it ends, with `status`."""
     from jobs.logs import configure_logs
+    from jobs.tracing import configure_tracing
 
     try:
         settings = load_settings()
     except SettingsError as error:
         raise _failure(str(error), status) from None
     configure_logs(settings)
+    configure_tracing()
     return settings
 
 
@@ -217,6 +231,17 @@ def _serve(work: Coroutine[Any, Any, None]) -> None:
         _run(work)
     else:
         _run(work, uvloop.run)
+
+
+async def _measured(work: Coroutine[Any, Any, None], settings: Settings, host: str, port: int | None) -> None:
+    """Do `work`, and tell of its metrics on `port` while it lasts, if there is one."""
+    if port is None:
+        await work
+        return
+    from api.metrics import serving_metrics
+
+    async with serving_metrics(settings, host, port):
+        await work
 
 
 async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:

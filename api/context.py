@@ -14,7 +14,9 @@ from api.sockets import CountedSocket
 from jobs.access import Role, suffices
 from jobs.errors import Forbidden, LimitExceeded, Unauthenticated, Unavailable
 from jobs.images import Image
+from jobs.metrics import refused
 from jobs.ports import Services
+from jobs.tracing import Trace, parse_traceparent
 
 _BATCH = 200  # images that are asked for at once
 
@@ -31,12 +33,14 @@ class Context:
         limiter: Limiter,
         address: str = "",
         expiry: asyncio.Timeout | None = None,
+        traceparent: str | None = None,
     ) -> None:
         """
         Args:
             caller: who is asking, or why that is not known.
             address: from where somebody asks; empty if nobody knows.
             expiry: of the websocket; it is set to when the caller's token expires.
+            traceparent: the header of that name.
         """
         self.services = services
         self.hub = hub
@@ -44,6 +48,7 @@ class Context:
         self._limiter = limiter
         self._address = address
         self._expiry = expiry
+        self._traceparent = traceparent
         self._remember(caller)
         self.connection_params: dict[str, object] | None = None  # set from `connection_init`
 
@@ -73,6 +78,11 @@ class Context:
         """Remember who opened the websocket, unless that is known already."""
         if not self.identified or isinstance(caller, Caller):
             self._remember(caller)
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace that the request belongs to, if it says so."""
+        return parse_traceparent(self._traceparent)
 
     def require(self, role: Role) -> None:
         """Let only a caller with this role go on; raises as `caller` does.
@@ -111,6 +121,15 @@ class Context:
         found = await self.services.catalog.get_many(set(image_ids), owner=self.owner)
         return [found.get(image_id) for image_id in image_ids]
 
+    def begin_operation(self) -> bool:
+        """Count an operation of a websocket among those of its owner; false if there are too many."""
+        return self.socket is None or self.socket.operations.add(self.owner)
+
+    def end_operation(self) -> None:
+        """Make room for another."""
+        if self.socket is not None:
+            self.socket.operations.remove(self.owner)
+
     async def admit_operation(self) -> None:
         """Count the operation that begins.
 
@@ -122,7 +141,10 @@ class Context:
 
     async def admit_files(self, sizes: Sequence[int]) -> Sequence[LimitExceeded | None]:
         """Count uploads that the caller asks for, by their sizes in bytes; None for each that may be."""
-        return await self._limiter.admit_files(sizes, owner=self.owner, address=self._address)
+        answers = await self._limiter.admit_files(sizes, owner=self.owner, address=self._address)
+        for refusal in filter(None, answers):
+            refused(refusal.code)
+        return answers
 
 
 Info = StrawberryInfo[Context, None]

@@ -15,7 +15,6 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    parse,
     validate,
 )
 from strawberry.extensions import SchemaExtension
@@ -26,8 +25,11 @@ from strawberry.types import ExecutionContext
 from api.context import Context
 from api.cost import Limits, QueryTooCostly, Size, measure, sizes_of
 from api.paging import MAX_PAGE
+from api.parsing import parse
+from api.request_errors import several_operations
 from api.uploads import BYTES_OF_A_FILE
 from jobs.errors import LimitExceeded
+from jobs.metrics import REFUSALS, Limit
 from jobs.settings import Settings
 
 _PER_TOKEN = 16  # on average, with what stands between them; a query's own take 5
@@ -48,6 +50,9 @@ class Parsed:
     def __init__(self, query: str, max_tokens: int) -> None:
         """Parse; raises what the parser raises."""
         self.document = parse(query, max_tokens=max_tokens)
+        self.operations = [
+            node for node in self.document.definitions if isinstance(node, OperationDefinitionNode)
+        ]
 
     def validate(
         self, schema: GraphQLSchema, rules: tuple[type[ASTValidationRule], ...]
@@ -85,6 +90,7 @@ class Documents(SchemaExtension):
         try:
             await self.execution_context.context.admit_operation()
         except LimitExceeded as refusal:
+            REFUSALS.labels(Limit.OPERATIONS).inc()
             self._refusal = GraphQLError(refusal.message, original_error=refusal)
         yield
 
@@ -108,8 +114,12 @@ class Documents(SchemaExtension):
         try:
             if self._parsed is None:
                 raise self._refusal or RuntimeError("a document is parsed before it is validated")
-            execution.pre_execution_errors = _validated(self._parsed, execution)
+            execution.pre_execution_errors = _validated(self._parsed, execution) or _unnamed(
+                self._parsed, execution
+            )
         except GraphQLError as error:
+            if isinstance(error, QueryTooCostly):
+                REFUSALS.labels(Limit.COST).inc()
             execution.pre_execution_errors = [error]
         yield
 
@@ -164,6 +174,12 @@ def _validated(parsed: Parsed, execution: ExecutionContext) -> list[GraphQLError
     if not settings.shows_schema:
         rules = (*rules, NoSchemaIntrospectionCustomRule)
     return (_validate if known else Parsed.validate)(parsed, schema, rules)
+
+
+def _unnamed(parsed: Parsed, execution: ExecutionContext) -> list[GraphQLError]:
+    """What is remembered of a document knows nothing of names."""
+    named = execution._provided_operation_name is not None  # noqa: SLF001 - `operation_name` guesses
+    return [] if named or len(parsed.operations) < 2 else [several_operations(parsed.operations)]
 
 
 def _is_short(query: str) -> bool:

@@ -83,6 +83,16 @@ class NoteCode(Enum):
     )
 
 
+@strawberry.enum(description="A part of an image's way, each from where the one before it ends.")
+class Stage(Enum):
+    """Those of `jobs.stages.Stage` that records know of, as clients see them."""
+
+    UPLOAD = _value("UPLOAD", description="From the request for a target until the store has the source.")
+    EVENT_DELAY = _value("EVENT_DELAY", description="Until the record says so, where the store told when.")
+    QUEUE_WAIT = _value("QUEUE_WAIT", description="Until a worker takes it.")
+    DEVELOP = _value("DEVELOP", description="Until all is stored, further attempts included.")
+
+
 @strawberry.enum(description="How a list of images is sorted; images of one moment are sorted by id.")
 class ImageOrder(Enum):
     """`jobs.ports.ImageOrder` as clients see it."""

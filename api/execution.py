@@ -1,19 +1,21 @@
 """How operations are executed: graphql-core's way, with less work for what is plain, and keeping less."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, cast
 
 from graphql import (
-    GraphQLField,
+    GraphQLID,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLString,
     Undefined,
     get_nullable_type,
     is_leaf_type,
     is_list_type,
     is_object_type,
+    is_union_type,
 )
 from graphql.pyutils import is_awaitable
 from graphql.type.definition import GraphQLResolveInfoHelpers
@@ -30,6 +32,7 @@ _HELPERS = GraphQLResolveInfoHelpers(gather=lambda values: asyncio.gather(*value
 _PLAIN = "darkroom-plain"
 _DEFINITION = "strawberry-definition"
 _CERTAIN = frozenset({str, int, bool, float, dict})
+_TAKES_TEXT = (str, GraphQLString.coerce_output_value, GraphQLID.coerce_output_value)
 _PLANS = Kept(512)  # of operations; 12 kB at most
 _SHARED = Kept(64)  # of records; 15 kB
 
@@ -115,8 +118,13 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         plain = None if node.arguments else _plain_field(object_type, node.name.value)
         if plain is None:
             return None
-        plan = () if plain.object_type is None else self._whole(plain.object_type, details)
-        return None if plan is None else _Selected(name, plain, plan)
+        plans = []
+        for kind, possible in plain.possible.items():
+            plan = self._whole(possible, details)
+            if plan is None:
+                return None
+            plans.append((kind, plan))
+        return _Selected(name, plain, tuple(plans))
 
     def _whole(self, object_type: GraphQLObjectType, details: Any) -> "_Plan | None":
         """All that is selected of an object; None if some of it is not plain."""
@@ -148,7 +156,8 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
     def _read_field(self, selected: "_Selected", source: Any) -> Any:
         """What an object has there; raises anything if it cannot be had so simply."""
         plain = selected.plain
-        value = plain.function(source, self.context_value)
+        function = plain.function
+        value = getattr(source, plain.attribute) if function is None else function(source, self.context_value)
         if value is None:
             if plain.is_nullable:
                 return None
@@ -160,11 +169,12 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         return [self._read_item(selected, item) for item in value]
 
     def _read_item(self, selected: "_Selected", item: Any) -> Any:
+        kind = type(item)
+        for possible, plan in selected.plans:
+            if kind is possible:
+                return self._read_object(plan, item)
         plain = selected.plain
-        if plain.object_type is None:
-            return plain.coerce(item)
-        plain.coerce(item)
-        return self._read_object(selected.plan, item)
+        return item if kind is plain.as_it_is else plain.coerce(item)
 
 
 class _NotPlain(Exception):
@@ -175,11 +185,13 @@ class _NotPlain(Exception):
 class _Plain:
     """A field that is an attribute, or what a plain function makes: a leaf, an object, or a list of these."""
 
-    function: Callable[[Any, Any], Any]
-    coerce: Callable[[Any], Any]  # a leaf; of an object, it is only looked at
-    object_type: GraphQLObjectType | None = None
-    is_list: bool = False
-    is_nullable: bool = False
+    attribute: str
+    function: Callable[[Any, Any], Any] | None  # in its place
+    is_list: bool
+    is_nullable: bool
+    coerce: Callable[[Any], Any]  # a leaf; raises anything for what is none
+    as_it_is: type | None  # whose values `coerce` leaves as they are
+    possible: Mapping[type, GraphQLObjectType]  # by the class of an object, which says what it is
 
 
 class _Selected(NamedTuple):
@@ -187,7 +199,7 @@ class _Selected(NamedTuple):
 
     name: str
     plain: _Plain
-    plan: "_Plan"
+    plans: "tuple[tuple[type, _Plan], ...]"  # of each object that there may be
 
 
 _Plan = tuple[_Selected, ...]
@@ -203,42 +215,52 @@ def _plain_field(object_type: GraphQLObjectType, name: str) -> _Plain | None:
 
 def _found(object_type: GraphQLObjectType, name: str) -> _Plain | None:
     if name == "__typename":
-        return _Plain(lambda *_: object_type.name, str)
+        return _Plain(name, lambda *_: object_type.name, False, False, str, str, {})
     field = object_type.fields.get(name)
-    function = None if field is None else _function(field)
-    if field is None or function is None:
+    definition = None if field is None else field.extensions.get(_DEFINITION)
+    if field is None or not isinstance(definition, StrawberryField) or not _is_plain(definition):
         return None
     whole = item = get_nullable_type(field.type)
     if is_list_type(whole):
         item = get_nullable_type(whole.of_type)
-    coerce = _coercion(item)
-    if coerce is None:
+    coerce = item.coerce_output_value if is_leaf_type(item) else _refuse
+    possible = _possible(item)
+    if coerce is _refuse and not possible:
         return None
     return _Plain(
-        function, coerce, item if is_object_type(item) else None, item is not whole, whole is field.type
+        attribute=definition.python_name,
+        function=definition.metadata.get(PLAIN_FUNCTION),
+        is_list=item is not whole,
+        is_nullable=whole is field.type,
+        coerce=_guarded(coerce),
+        as_it_is=str if coerce in _TAKES_TEXT else None,
+        possible=possible,
     )
 
 
-def _function(field: GraphQLField) -> Callable[[Any, Any], Any] | None:
-    """What gives the field's value, if nobody else has a say in it."""
-    definition = field.extensions.get(_DEFINITION)
-    if not isinstance(definition, StrawberryField) or definition.extensions:
-        return None
-    if definition.base_resolver is not None:
-        return cast("Callable[[Any, Any], Any] | None", definition.metadata.get(PLAIN_FUNCTION))
-    resolver, attribute = definition.default_resolver, definition.python_name
-    return lambda source, _: resolver(source, attribute)
+def _is_plain(field: StrawberryField) -> bool:
+    """Whether nobody else has a say in the field's value."""
+    if field.extensions:
+        return False
+    if field.base_resolver is None:
+        return field.default_resolver is getattr
+    return PLAIN_FUNCTION in field.metadata
 
 
-def _coercion(item: GraphQLOutputType) -> Callable[[Any], Any] | None:
-    """What makes a value that of the type, or raises anything; nothing for what is never plain."""
-    if is_leaf_type(item):
-        return _guarded(item.coerce_output_value)
-    definition = item.extensions.get(_DEFINITION) if is_object_type(item) else None
-    if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
-        return None
-    is_type_of: Any = cast("GraphQLObjectType", item).is_type_of  # Strawberry's own looks at no `info`
-    return _guarded(_itself if is_type_of is None else lambda value: is_type_of(value, None) or None)
+def _possible(item: GraphQLOutputType) -> dict[type, GraphQLObjectType]:
+    """The objects that there may be, by their classes; none if more than their class decides."""
+    types = item.types if is_union_type(item) else (item,) if is_object_type(item) else ()
+    found = {}
+    for each in types:
+        definition = each.extensions.get(_DEFINITION)
+        if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
+            return {}
+        found[definition.origin] = each
+    return found if len(found) == len(types) else {}
+
+
+def _refuse(_: Any) -> Any:
+    raise _NotPlain
 
 
 def _guarded(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -255,10 +277,6 @@ def _guarded(coerce: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return coerced
 
     return guarded
-
-
-def _itself(value: Any) -> Any:
-    return value
 
 
 def _joined(names: Iterable[str], read: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:

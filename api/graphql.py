@@ -60,7 +60,9 @@ class GraphQLEndpoint(GraphQLOverHTTP):
             allowed_origins=settings.cors_origins,
         )
         self._sockets = Sockets(
-            per_address=settings.max_sockets_per_address, per_owner=settings.max_sockets_per_owner
+            per_address=settings.max_sockets_per_address,
+            per_owner=settings.max_sockets_per_owner,
+            operations_per_owner=settings.max_operations_per_owner,
         )
 
     async def run(self, request: Any, context: Any = UNSET, root_value: Any = UNSET) -> Any:
@@ -93,6 +95,7 @@ class GraphQLEndpoint(GraphQLOverHTTP):
             limiter=request.state.limiter,
             address=request.client.host if request.client else "",
             expiry=getattr(request.state, "expiry", None),  # a websocket's
+            traceparent=request.headers.get("traceparent"),
         )
         context.socket = getattr(request.state, "socket", None)  # likewise
         return context

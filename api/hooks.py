@@ -18,6 +18,7 @@ from jobs.deadline import in_time
 from jobs.errors import InvalidInput, Unauthenticated, Unavailable
 from jobs.events import ObjectCreated, decode_events
 from jobs.ingest import Ingested, ingest_event
+from jobs.logs import excerpt
 from jobs.ports import Services
 from jobs.settings import Settings
 from jobs.sns import Fetch, Topic
@@ -53,7 +54,7 @@ class StorageHook:
             # There are stores that send the password in their URL only after they were asked for it.
             return _answer(401, error.message, {"WWW-Authenticate": 'Basic realm="darkroom"'})
         except InvalidInput as error:
-            log.warning("a webhook makes no sense", reason=error.message, body=body[:1_000])
+            log.warning("a webhook makes no sense", reason=error.message, body=excerpt(body))
             return _answer(400, error.message)
         except Unavailable as error:
             return _away(error)

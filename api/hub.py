@@ -19,15 +19,18 @@ from api.owner_watch import OwnerWatch
 from api.watchers import OwnerWatcher, Watcher
 from jobs.errors import Unavailable
 from jobs.images import Image
+from jobs.metrics import FOLLOWED_FEEDS, FOLLOWED_IMAGES
 from jobs.ports import Services
+from jobs.transitions import note_published
 
 log = structlog.get_logger(__name__)
 
 REFRESH = 10.0  # seconds within twice of which a lost hint is made up for
-_AT_ONCE = 8  # owners that are caught up with, so that those for whom it takes long hold up nobody else
+_AT_ONCE = 32  # owners whose changes are logged: the database writes together what comes together
 _TURN_SECONDS = 30.0  # after which an owner's place is another's
 _PARTS = 20
 _PAGE = 200
+_GATHER = 0.003  # seconds after a read in which hints gather for the next: of many, several share one
 
 
 class ImageWatcher(Watcher):
@@ -45,9 +48,11 @@ class ImageWatcher(Watcher):
 
     def __enter__(self) -> Self:
         self._hub.enter(self, self._image_ids)
+        FOLLOWED_IMAGES.inc()
         return self
 
     def __exit__(self, *_: object) -> None:
+        FOLLOWED_IMAGES.dec()
         self._hub.leave(self, self._image_ids)
 
 
@@ -57,6 +62,7 @@ class Hub:
     def __init__(self, services: Services, *, refresh_seconds: float = REFRESH) -> None:
         self._services = services
         self._catalog = services.catalog
+        self._listening = asyncio.Event()
         self._refresh_seconds = refresh_seconds
         self._by_image: defaultdict[str, set[Watcher]] = defaultdict(set)
         self._versions: dict[str, int] = {}  # the latest that was offered
@@ -88,22 +94,30 @@ class Hub:
         watcher = OwnerWatcher()
         watch = self._by_owner.setdefault(owner, OwnerWatch(owner, self._services))
         watch.watchers.add(watcher)
+        FOLLOWED_FEEDS.inc()
         try:
             yield watcher, watch
         finally:
+            FOLLOWED_FEEDS.dec()
             watch.watchers.discard(watcher)
             if not watch.watchers and self._by_owner.get(owner) is watch:
                 del self._by_owner[owner]
 
-    def offer(self, image: Image) -> None:
-        """Hand a state that was read to all who watch its image or its owner."""
-        if image.id in self._by_image and self._versions.get(image.id, 0) < image.version:
+    def offer(self, image: Image) -> bool:
+        """Hand a state that was read to all who watch its image or its owner; whether it is new to any."""
+        new = image.id in self._by_image and self._versions.get(image.id, 0) < image.version
+        if new:
             self._versions[image.id] = image.version
             for watcher in self._by_image[image.id]:
                 watcher.offer(image)
-        if image.owner in self._by_owner:
-            self._by_owner[image.owner].offer(image)
+        if image.owner in self._by_owner and self._by_owner[image.owner].offer(image):
             self._restless.add([image.owner])
+            new = True
+        return new
+
+    async def ping(self) -> None:
+        """Wait until changes are heard of."""
+        await self._listening.wait()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -120,6 +134,7 @@ class Hub:
     async def _listen(self) -> None:
         async for change in self._services.bus.changes():
             if change is None:
+                self._listening.set()
                 self._stale.add(self._by_image)
                 self._doubt(self._by_owner)
             elif change.id in self._by_image or change.owner in self._by_owner:
@@ -138,7 +153,9 @@ class Hub:
                     await asyncio.sleep(1)
                     break
                 for image in images.values():
-                    self.offer(image)
+                    if self.offer(image):
+                        note_published(image, self._services.clock())
+            await asyncio.sleep(_GATHER)
 
     def _doubt(self, owners: Iterable[str]) -> None:
         for owner in owners:
@@ -158,23 +175,32 @@ class Hub:
                         group.create_task(self._settle(owner, room))
 
     async def _settle(self, owner: str, room: asyncio.Semaphore) -> None:
-        """If that fails, try again, but not at once: the catalog would be asked without a pause."""
+        """If it fails, try again, but not at once: the catalog would be asked without a pause."""
+        try:
+            try:
+                has_settled = await self._has_settled(owner)
+            finally:
+                room.release()
+            if not has_settled:
+                await asyncio.sleep(1)
+                self._restless.add([owner])
+        finally:
+            self._being_settled.discard(owner)
+
+    async def _has_settled(self, owner: str) -> bool:
         try:
             async with asyncio.timeout(_TURN_SECONDS):
                 while (watch := self._by_owner.get(owner)) and watch.is_restless:
                     await watch.settle()
-        except Exception as error:
-            if isinstance(error, Unavailable):
-                log.warning("an owner's changes wait for the catalog", reason=error.message)
-            elif isinstance(error, TimeoutError):
-                log.warning("an owner's changes take long")
-            else:
-                log.exception("an owner's changes cannot be read")
-            await asyncio.sleep(1)
-            self._restless.add([owner])
-        finally:
-            self._being_settled.discard(owner)
-            room.release()
+        except Unavailable as error:
+            log.warning("an owner's changes wait for the catalog", reason=error.message)
+        except TimeoutError:
+            log.warning("an owner's changes take long")
+        except Exception:
+            log.exception("an owner's changes cannot be read")
+        else:
+            return True
+        return False
 
     async def _refresh(self) -> None:
         """Doubt everything once in a while, a part of it at a time: not all are asked for at one moment."""

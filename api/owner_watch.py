@@ -53,13 +53,15 @@ class OwnerWatch:
         """Let `settle` ask the catalog: something may have changed of which no hint told."""
         self._doubted = True
 
-    def offer(self, image: Image) -> None:
-        """Take note of a state that is to be logged and told, unless it was."""
+    def offer(self, image: Image) -> bool:
+        """Take note of a state that is to be logged and told; false if it is known."""
         known = self._unlogged.get(image.id)
-        if (known is None or known.version < image.version) and self._is_new(image):
-            self._unlogged[image.id] = image
-            if len(self._unlogged) > MAX_WAITING:  # the catalog knows them, too
-                self._unlogged, self._doubted = {}, True
+        if (known is not None and known.version >= image.version) or not self._is_new(image):
+            return False
+        self._unlogged[image.id] = image
+        if len(self._unlogged) > MAX_WAITING:  # the catalog knows them, too
+            self._unlogged, self._doubted = {}, True
+        return True
 
     async def begin(self) -> FeedCursor:
         """The end of the log, once everything is in it that had changed when the first follower came.
@@ -123,6 +125,8 @@ class OwnerWatch:
             await self._write()
             if page:  # if this is interrupted, it goes on from here
                 self._raise_floor(min(floor, page[-1].changed_at))
+            if page and page[-1].changed_at > now:  # what comes as quickly as it is read would have no end
+                break
         self._raise_floor(floor)
         self._forget_old()
         if now - self._end.at > FEED_KEPT / 2:  # the log of somebody who is followed never expires

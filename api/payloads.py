@@ -7,6 +7,7 @@ from typing import Annotated, Self
 import strawberry
 
 from api.enums import ProblemCode
+from api.execution import PLAIN_FUNCTION
 from api.paging import encode_cursor
 from api.turns import in_turns
 from api.types import URL, Image, ImageResult, Problem
@@ -39,7 +40,10 @@ class UploadTarget:
     expires_at: datetime = strawberry.field(description="When the store stops taking it.")
     upload: strawberry.Private[Upload]
 
-    @strawberry.field(description="The same as a command for a shell, run where the file lies.")
+    @strawberry.field(
+        description="The same as a command for a shell, run where the file lies.",
+        metadata={PLAIN_FUNCTION: lambda target, _: target.upload.curl},
+    )
     def curl(self) -> str:
         """Quoted for a POSIX shell, when somebody asks for it."""
         return self.upload.curl

@@ -14,6 +14,7 @@ from strawberry.types.arguments import InputContext
 from strawberry.utils.str_converters import to_camel_case
 
 from api.context import Info
+from api.cost import WEIGHT
 from api.documents import Documents
 from api.enums import ImageOrder
 from api.errors import MaskedErrors
@@ -32,12 +33,13 @@ from api.payloads import (
     UploadTarget,
 )
 from api.permissions import Requires
-from api.request_errors import NamedOperation
+from api.stats import WEIGHT_OF_ALL, Stats
 from api.types import SCALARS, Image, ImageConflict, ImageNotFound, ImageResult, Node
-from api.uploads import FileRequest, Upload, create_uploads, is_text
+from api.uploads import FileRequest, Upload, count_answers, create_uploads, is_text
 from jobs import ports, requests
 from jobs.access import Role
 from jobs.errors import Conflict, InvalidInput, NotFound
+from jobs.tracing import spanning
 
 MAX_DELETIONS = 100
 
@@ -150,6 +152,15 @@ class Query:
         configured = info.context.services.settings.presets
         return [Preset.from_domain(name, preset) for name, preset in configured.items()]
 
+    @strawberry.field(
+        description="How the whole system does, of all owners together.",
+        extensions=[Requires(Role.ADMIN)],
+        metadata={WEIGHT: WEIGHT_OF_ALL},
+    )
+    async def stats(self, info: Info) -> Stats:
+        """Counts, the queue, and how long stages took."""
+        return await Stats.of(info.context.services)
+
 
 @strawberry.type(description="What can be done.")
 class Mutation:
@@ -171,23 +182,26 @@ class Mutation:
             raise InvalidInput("An idempotency key is Unicode text, and not empty.")
         if not input.files:
             raise InvalidInput("Ask for at least one file.")
-        answers = await create_uploads(
-            [
-                FileRequest(
-                    filename=file.filename,
-                    content_type=file.content_type,
-                    byte_size=file.byte_size,
-                    sha256=given(file.sha256),
-                    metadata=given(file.metadata),
-                )
-                for file in input.files
-            ],
-            owner=owner,
-            preset=given(input.preset),
-            idempotency_key=key,
-            services=info.context.services,
-            admit=info.context.admit_files,
-        )
+        with spanning("createUploads", info.context.trace) as trace:
+            answers = await create_uploads(
+                [
+                    FileRequest(
+                        filename=file.filename,
+                        content_type=file.content_type,
+                        byte_size=file.byte_size,
+                        sha256=given(file.sha256),
+                        metadata=given(file.metadata),
+                    )
+                    for file in input.files
+                ],
+                owner=owner,
+                preset=given(input.preset),
+                idempotency_key=key,
+                services=info.context.services,
+                admit=info.context.admit_files,
+                trace=trace,
+            )
+        count_answers(answers)
         return CreateUploadsPayload(
             results=[
                 UploadTarget.from_domain(answer)
@@ -318,7 +332,7 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Image],
-    extensions=[MaskedErrors, Documents, NamedOperation],
+    extensions=[MaskedErrors, Documents],
     execution_context_class=Execution,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

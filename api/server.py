@@ -1,9 +1,7 @@
 """Serving the application: uvicorn on a socket of ours, ended by our signals."""
 
 import asyncio
-import errno
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,11 +11,11 @@ from api.app import create_app
 from api.bounded_request import BoundedRequest
 from api.bounded_socket import PING_SECONDS, BoundedSocket
 from api.interpreter import allow_many_sockets, freeze_settled, relax_collector
+from api.listener import listen_on
 from jobs.errors import SettingsError
 from jobs.ports import Services
 from jobs.services import open_services
 from jobs.settings import LOOPBACK, Settings
-from jobs.supervise import ServiceFailed
 
 _GOODBYE = 3  # seconds for open requests and websockets when the server ends
 
@@ -59,26 +57,6 @@ def create_server(services: Services, *, init_seconds: float = 5.0) -> uvicorn.S
             timeout_graceful_shutdown=_GOODBYE,
         )
     )
-
-
-def listen_on(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
-
-    Raises:
-        ServiceFailed: the port is taken, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2_048)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise ServiceFailed(f"port {port} is taken: choose another with --port") from error
-        raise ServiceFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return listener
 
 
 async def serve_api(settings: Settings, host: str, port: int) -> None:

@@ -9,16 +9,18 @@ import json
 import re
 import shlex
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
+from jobs import metrics
 from jobs.errors import LimitExceeded, ProblemCode, Rejection
 from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
 from jobs.ports import Catalog, Services, Storage, Target
 from jobs.presets import Preset
 from jobs.settings import Settings
+from jobs.tracing import Trace, new_trace
+from jobs.transitions import note
 
 _FILENAME = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _TEXT = re.compile(r"[^\x00\ud800-\udfff]*")
@@ -28,8 +30,7 @@ METADATA_DEPTH = 10
 BYTES_OF_A_FILE = 8_192  # of a request, at most: metadata, a name of escapes, and the rest
 
 
-@dataclass(frozen=True, kw_only=True)
-class FileRequest:
+class FileRequest(NamedTuple):
     """What a client says of a file that it wants to upload. `sha256` is hex."""
 
     filename: str
@@ -39,12 +40,12 @@ class FileRequest:
     metadata: Any = None
 
 
-@dataclass(frozen=True)
-class Upload:
+class Upload(NamedTuple):
     """A recorded image and the request that stores its source."""
 
     image: Image
     target: Target
+    repeated: bool = False  # an earlier request made the image
 
     @property
     def curl(self) -> str:
@@ -68,6 +69,7 @@ async def create_uploads(
     idempotency_key: str | None,
     services: Services,
     admit: Admit,
+    trace: Trace | None = None,
 ) -> list[Upload | Rejection | LimitExceeded]:
     """One answer for each file, in the order asked.
 
@@ -76,6 +78,7 @@ async def create_uploads(
 
     Args:
         admit: what the limits say of files that were not asked for before.
+        trace: to which new images belong; a new one if left out.
 
     Raises:
         Unavailable: a service did not answer. Asking again with the same key makes nothing twice.
@@ -83,9 +86,12 @@ async def create_uploads(
     settings = services.settings
     chosen = preset if preset is not None else settings.default_preset
     now = services.clock()
+    trace = trace or new_trace()
     wanted: list[Image | Rejection] = []
     content_types = {format_.content_type for format_ in settings.source_formats}
     timeline = (StatusChange(status=Status.PENDING, at=now),)
+    expires_at = now + timedelta(seconds=settings.upload_seconds)
+    due_at = now + timedelta(seconds=settings.sweep_seconds)
     ids = await _ids(owner, idempotency_key, services.catalog)
     for index, file in enumerate(files):
         try:
@@ -111,11 +117,13 @@ async def create_uploads(
                 byte_size=file.byte_size,
                 sha256=None if file.sha256 is None else file.sha256.lower(),
                 metadata=file.metadata,
+                trace=trace.id,
+                span=trace.span,
                 # A millisecond apart, in the order asked: lists by creation keep it.
                 created_at=now - timedelta(milliseconds=len(files) - 1 - index),
                 changed_at=now,
-                expires_at=now + timedelta(seconds=settings.upload_seconds),
-                due_at=now + timedelta(seconds=settings.sweep_seconds),
+                expires_at=expires_at,
+                due_at=due_at,
                 timeline=timeline,
             )
         )
@@ -137,9 +145,24 @@ async def create_uploads(
     kept |= await _renewed([image for image in images if image.id in kept], kept, services)
     at, storage = services.clock(), services.storage
     return [
-        item if isinstance(item, Rejection) else refusals.get(item.id) or _answer(kept[item.id], at, storage)
+        item
+        if isinstance(item, Rejection)
+        else refusals.get(item.id) or _answer(item, kept[item.id], at, storage)
         for item in wanted
     ]
+
+
+def count_answers(answers: Sequence[Upload | Rejection | LimitExceeded]) -> None:
+    """Count what `create_uploads` answered, for whoever runs this; a target that is given again, as such."""
+    given = 0
+    for answer in answers:
+        if not isinstance(answer, Upload):
+            metrics.TARGETS.labels(answer.code).inc()
+        elif answer.repeated:
+            metrics.TARGETS_REPEATED.inc()
+        else:
+            given += 1
+    metrics.TARGETS_GIVEN.inc(given)
 
 
 async def _ids(owner: str, idempotency_key: str | None, catalog: Catalog) -> Iterator[str]:
@@ -198,6 +221,8 @@ async def _renewed(
     async def renew(image: Image) -> Image:
         values = {"expires_at": image.expires_at, "due_at": image.due_at}
         moved = await services.catalog.move(image.id, Move.RETARGET, at=services.clock(), values=values)
+        if moved is not None:
+            note(Move.RETARGET, moved)
         return moved or await services.catalog.get(image.id) or kept[image.id]
 
     late = [
@@ -208,7 +233,7 @@ async def _renewed(
     return {image.id: image for image in await asyncio.gather(*map(renew, late))}
 
 
-def _answer(image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
+def _answer(wanted: Image, image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
     if image.status in (Status.EXPIRED, Status.DELETED):
         return Rejection(
             ProblemCode.CONFLICT, f"The image of this idempotency key is {image.status}: use another key."
@@ -223,7 +248,7 @@ def _answer(image: Image, at: datetime, storage: Storage) -> Upload | Rejection:
         sha256=image.sha256,
         expires_in=max(0, int(remaining.total_seconds())),
     )
-    return Upload(image, target)
+    return Upload(image, target, repeated=image.created_at != wanted.created_at)
 
 
 def _check(file: FileRequest, content_types: Collection[str], settings: Settings, preset: Preset) -> None:

@@ -23,12 +23,13 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     Message,
     PingMessage,
     PongMessage,
+    SubscribeMessage,
 )
 from strawberry.types.execution import PreExecutionError
 
 from api.context import Context
 from api.errors import mask
-from api.request_errors import is_request_error
+from api.request_errors import is_request_error, too_many_operations
 
 if TYPE_CHECKING:
     from strawberry.schema.schema import SubscriptionResult
@@ -97,8 +98,21 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except RecursionError:  # it was just possible to read
             await self.handle_invalid_message("`payload` is nested too deeply")
 
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        """Begin an operation, if the websocket has room for it; Strawberry's refusal has no code."""
+        most, known = self.max_subscriptions_per_connection, message["id"] in self.operations
+        if self.connection_acknowledged and not known and most is not None and len(self.operations) >= most:
+            refusal = too_many_operations("this websocket")
+            await self.send_message({"id": message["id"], "type": "error", "payload": [refusal.formatted]})
+            return
+        await super().handle_subscribe(message)
+
     async def run_operation(self, operation: Operation[Context, None]) -> None:
-        """Send what the operation gives, and how it ends."""
+        """Send what the operation gives, and how it ends, if its owner has room for it."""
+        if not self.context.begin_operation():
+            with suppress(WebSocketDisconnected):
+                await operation.send_initial_errors([too_many_operations("this owner")])
+            return
         try:
             results = await self.schema.stream(
                 operation.query,
@@ -120,6 +134,8 @@ class TransportHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except Exception as error:  # noqa: BLE001 - a fault must not look like an end
             with suppress(WebSocketDisconnected):
                 await operation.send_initial_errors([mask(GraphQLError(str(error), original_error=error))])
+        finally:
+            self.context.end_operation()
 
     async def cleanup_operation(self, operation_id: str) -> None:
         """End an operation; what it may still say is not taken for that of another with the same id."""

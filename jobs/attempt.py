@@ -15,9 +15,11 @@ from jobs.errors import ProblemCode, Rejection, Unavailable
 from jobs.failpoints import Failpoint, reach
 from jobs.images import GRACE, Image, Move, Placeholder, Problem, Variant, variant_key
 from jobs.imaging.messages import Finished, Inspected, Message, PlaceholderMade, RenditionMade
+from jobs.metrics import LEASES_LOST
 from jobs.ports import ObjectChanged, ObjectMissing, Services
 from jobs.presets import Preset
 from jobs.scratch import read_made, scratch_folder
+from jobs.transitions import note
 
 log = structlog.get_logger(__name__)
 
@@ -212,23 +214,17 @@ class Attempt:
         if moved is None:
             await self.abandon()
             return None
+        note(move, moved)
         reach(Failpoint.PROCESS_FINISHED)
         await self._services.bus.publish(moved)
-        log.info(
-            moved.status.lower(),
-            image=moved.id,
-            attempt=self.image.attempts,
-            version=moved.version,
-            code=moved.problem and moved.problem.code,
-            develop_ms=moved.develop_seconds and round(moved.develop_seconds * 1e3, 1),
-        )
         return moved
 
     async def abandon(self) -> Processed:
         """The image has passed to somebody else: take back what nobody is going to ask for."""
-        log.warning("a late result was refused", image=self.image.id, fence=self._fence)
         # What it has shown stays, until whoever holds the fence now has replaced it.
         current = await self._services.catalog.get(self.image.id)
+        LEASES_LOST.inc()  # not before: while the catalog is away, this is tried again
+        log.warning("a late result was refused", image=self.image.id, fence=self._fence)
         shown = {variant.key for variant in current.variants} if current else set()
         await self._discard(self._written - shown)
         return Processed.NOTHING
@@ -300,6 +296,7 @@ class Attempt:
                 return
             reach(Failpoint.PROCESS_REVEALED)
             if moved is not None:
+                note(Move.REVEAL, moved)
                 await self._services.bus.publish(moved)
 
     async def _discard(self, keys: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from pydantic import BaseModel
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from jobs.errors import Unavailable
@@ -21,6 +21,7 @@ from jobs.images import (
     Image,
     Move,
     Status,
+    StatusChange,
     counted_by,
     implied_by,
     is_image_id,
@@ -30,12 +31,14 @@ from jobs.listing import INDEXES, Keys, behind, page_query
 from jobs.mongo import Document, missing_indexes, open_database, reaching, reliable
 from jobs.ports import EVERY_IMAGE, ImageFilter, ImageOrder, Position
 from jobs.settings import Settings
+from jobs.stages import DEVELOPED, History
 
 log = structlog.get_logger(__name__)
 
 _INDEXES = [
     *(IndexModel(index.keys, name=index.name, **index.options) for index in INDEXES),
     IndexModel([("owner", ASCENDING), ("changed_at", ASCENDING), ("_id", ASCENDING)], name="by_change"),
+    IndexModel([("status", ASCENDING), ("finished_at", DESCENDING)], name="by_status"),
     IndexModel([("due_at", ASCENDING)], name="due", partialFilterExpression={"due_at": {"$type": "date"}}),
 ]
 _LIST_WITHIN = 5_000  # ms: a filter that nearly nothing passes may have to look at very much
@@ -149,6 +152,30 @@ class MongoCatalog:
         with reaching():
             result = await self._images.update_one({"_id": image_id, "lease.fence": fence}, update)
             return bool(result.modified_count)
+
+    async def count(self, status: Status, *, limit: int) -> int:
+        with reaching():
+            return int(
+                await self._images.count_documents(
+                    {"status": status}, limit=limit, hint="by_status", maxTimeMS=_LIST_WITHIN
+                )
+            )
+
+    async def finished_since(self, since: datetime, *, limit: int) -> list[History]:
+        query = {"status": {"$in": sorted(DEVELOPED)}, "finished_at": {"$gte": since}}
+        told = {"timeline": True, "stored_at": True}
+        latest = [("finished_at", DESCENDING)]
+        with reaching():
+            found = await self._images.find(
+                query, told, sort=latest, limit=limit, hint="by_status", max_time_ms=_LIST_WITHIN
+            ).to_list(None)
+        return [
+            History(
+                [StatusChange.model_validate(change) for change in document["timeline"]],
+                document.get("stored_at"),
+            )
+            for document in found
+        ]
 
     async def due(self, *, at: datetime, limit: int) -> list[Image]:
         # Without the type, the planner does not see that the partial index holds all that is asked for.

@@ -1,5 +1,6 @@
 """The clock: what every use case is handed for the time."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -8,5 +9,4 @@ Clock = Callable[[], datetime]
 
 def now() -> datetime:
     """The time in UTC, to the millisecond: what the catalog can keep."""
-    at = datetime.now(UTC)
-    return at.replace(microsecond=at.microsecond // 1_000 * 1_000)
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000, UTC)

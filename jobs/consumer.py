@@ -16,6 +16,7 @@ from aiobotocore.config import AioConfig
 from jobs.errors import InvalidInput, SettingsError, Unavailable
 from jobs.events import decode_events
 from jobs.ingest import ingest_event
+from jobs.logs import excerpt
 from jobs.ports import Services
 from jobs.sdk import SDK_ERRORS, open_client
 from jobs.services import open_services
@@ -120,13 +121,13 @@ async def handle(message: Message, services: Services) -> bool:
             await ingest_event(event, services, via="queue")
     except InvalidInput as error:
         # It can never be understood; what it meant to say, the sweep finds.
-        log.error("an event makes no sense", reason=error.message, body=message.body[:1_000])  # noqa: TRY400
+        log.error("an event makes no sense", reason=error.message, body=excerpt(message.body))  # noqa: TRY400
         return True
     except Unavailable as error:
         log.warning("an event waits for a service", reason=error.message)
         return False
     except Exception:
-        log.exception("an event failed", body=message.body[:1_000])
+        log.exception("an event failed", body=excerpt(message.body))
         return False  # it comes again; the queue's redrive policy says how often
     return True
 

@@ -6,6 +6,7 @@ found under a key.
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -15,10 +16,10 @@ _R2_CREATIONS = ("PutObject", "CopyObject", "CompleteMultipartUpload")
 
 
 class ObjectCreated(NamedTuple):
-    """The store's word that `key` exists in `bucket`; the rest is for `fold`, and None where it is not said.
+    """The store's word that `key` exists in `bucket`; None stands where it does not say more.
 
     `version` is S3's version or Google's generation. `sequencer` is hexadecimal text which grows with each
-    change of one key.
+    change of one key. `at` is when the object was there, by the store's clock. All but that is for `fold`.
     """
 
     bucket: str
@@ -26,6 +27,7 @@ class ObjectCreated(NamedTuple):
     version: str | None = None
     etag: str | None = None
     sequencer: str | None = None
+    at: datetime | None = None
 
 
 def decode_events(body: str | bytes) -> list[ObjectCreated]:
@@ -42,7 +44,7 @@ def fold(events: Iterable[ObjectCreated]) -> list[ObjectCreated]:
 
     Where the store gives no sequencer, only events that are alike in everything are duplicates.
     """
-    newest: dict[tuple[str | None, ...], ObjectCreated] = {}
+    newest: dict[tuple[object, ...], ObjectCreated] = {}
     for event in events:
         alike = event if event.sequencer is None else (event.bucket, event.key)
         known = newest.get(alike)
@@ -117,28 +119,54 @@ def _created(record: Any) -> ObjectCreated | None:
                 sequencer = None  # the bytes of a clock, the lowest first: as text they have no order
             else:
                 key = unquote_plus(key)  # encoded as forms are
-            return _event(bucket, key, about.get("versionId"), about.get("eTag"), sequencer)
+            return _event(
+                bucket, key, about.get("versionId"), about.get("eTag"), sequencer, at=record.get("eventTime")
+            )
         case {
             "detail-type": str(kind),
             "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key), **about}},
         }:  # EventBridge
             if kind != "Object Created":
                 return None
-            return _event(bucket, key, about.get("version-id"), about.get("etag"), about.get("sequencer"))
+            return _event(
+                bucket,
+                key,
+                about.get("version-id"),
+                about.get("etag"),
+                about.get("sequencer"),
+                at=record.get("time"),
+            )
         case {"action": str(action), "bucket": str(bucket), "object": {"key": str(key), **about}}:  # R2
-            return _event(bucket, key, None, about.get("eTag"), None) if action in _R2_CREATIONS else None
+            if action not in _R2_CREATIONS:
+                return None
+            return _event(bucket, key, None, about.get("eTag"), None, at=record.get("eventTime"))
         case {
             "message": {"attributes": {"eventType": str(kind), "bucketId": str(bucket), "objectId": str(key)}}
         }:  # Google, by Pub/Sub; the message's data say the same at length
             if kind != "OBJECT_FINALIZE":
                 return None
-            return _event(bucket, key, record["message"]["attributes"].get("objectGeneration"), None, None)
+            attributes = record["message"]["attributes"]
+            return _event(
+                bucket, key, attributes.get("objectGeneration"), None, None, at=attributes.get("eventTime")
+            )
         case {"Event": "s3:TestEvent"} | {"Type": "SubscriptionConfirmation" | "UnsubscribeConfirmation"}:
             return None
         case _:
             raise InvalidInput("A record of a storage event names its event, bucket and key in text.")
 
 
-def _event(bucket: str, key: str, *about: Any) -> ObjectCreated:
+def _event(bucket: str, key: str, *about: Any, at: Any) -> ObjectCreated:
     """With whatever of `about`, in the order of the fields, is there."""
-    return ObjectCreated(bucket, key, *(item if isinstance(item, str) and item else None for item in about))
+    version, etag, sequencer = (item if isinstance(item, str) and item else None for item in about)
+    return ObjectCreated(bucket, key, version, etag, sequencer, _time(at))
+
+
+def _time(said: Any) -> datetime | None:
+    """A time in UTC, to the millisecond, as the catalog keeps it; None for what is no such time."""
+    try:
+        at = datetime.fromisoformat(said)
+        if at.tzinfo is None:
+            return None
+        return at.astimezone(UTC).replace(microsecond=at.microsecond // 1_000 * 1_000)
+    except (TypeError, ValueError, OverflowError):
+        return None

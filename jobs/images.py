@@ -141,7 +141,8 @@ class Image(_Value):
 
     `version` rises by one with every move. `round` counts how often the image was queued for developing;
     since it last was, workers took it `takes` times, of which `attempts` count. `due_at` is when the sweep
-    should look at it; nothing for an image at rest of which nothing is left to do.
+    should look at it; nothing for an image at rest of which nothing is left to do. `trace` is the trace that
+    it belongs to, and `span` what in it asked for the image, both by W3C's Trace Context in hex.
     """
 
     id: str
@@ -155,6 +156,8 @@ class Image(_Value):
     sha256: str | None = None  # hex
     metadata: dict[str, Any] | None = None
     request: str | None = None  # what else was asked for under the same idempotency key, as a hash
+    trace: str | None = None
+    span: str | None = None  # if somebody records the trace
 
     source: Source | None = None
     format: str | None = None
@@ -177,6 +180,7 @@ class Image(_Value):
     created_at: datetime
     expires_at: datetime
     changed_at: datetime
+    stored_at: datetime | None = None  # when the store had the source, if its event said so
     uploaded_at: datetime | None = None
     finished_at: datetime | None = None
     due_at: datetime | None = None

@@ -4,7 +4,7 @@ Storage events, the client's hint and the sweep all come here. None of them is b
 object decides. The record moves before the job is queued, and asking again is always harmless.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
@@ -16,6 +16,7 @@ from jobs.images import GRACE, MOVES, Image, Move, Source, Status, image_id_of
 from jobs.ports import Services
 from jobs.probe import is_probe
 from jobs.removal import remove_objects
+from jobs.transitions import note
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +50,21 @@ async def ingest_event(event: ObjectCreated, services: Services, *, via: str) ->
     if image is None:
         log.info("an event for an unknown image", via=via, image=image_id)
         return Ingested.UNKNOWN
-    outcome, image = await ingest(image, services, via=via)
+    outcome, image = await ingest(image, services, via=via, stored_at=event.at)
     if outcome is Ingested.MISSING and services.clock() < image.expires_at + GRACE:
         raise Unavailable("The store tells of an object that it does not show yet.")
     return outcome
 
 
-async def ingest(image: Image, services: Services, *, via: str) -> tuple[Ingested, Image]:
+async def ingest(
+    image: Image, services: Services, *, via: str, stored_at: datetime | None = None
+) -> tuple[Ingested, Image]:
     """Move the image on if its source is stored, and let it be developed.
 
     Args:
         image: the record as it was just read.
         via: who says so, for the log: `queue`, `webhook`, `hint` or `sweep`.
+        stored_at: since when, if the store says so.
 
     Returns:
         What came of it, and the record after it.
@@ -87,15 +91,16 @@ async def ingest(image: Image, services: Services, *, via: str) -> tuple[Ingeste
         at=now,
         values={
             "source": Source(etag=stored.etag, byte_size=stored.byte_size),
+            "stored_at": stored_at,
             "uploaded_at": now,
             "due_at": now + REQUEUE_AFTER,
         },
     )
     if moved is None:
         return Ingested.ALREADY, await services.catalog.get(image.id) or image
+    note(Move.ARRIVE, moved, via=via, bytes=stored.byte_size)
     reach(Failpoint.INGEST_MOVED)
     await enqueue(moved, services)
-    log.info("uploaded", image=moved.id, via=via, version=moved.version, bytes=stored.byte_size)
     return Ingested.MOVED, moved
 
 

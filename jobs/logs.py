@@ -1,11 +1,22 @@
 """Logs: one line for each thing that happened, as JSON for machines or in colour for a terminal."""
 
 import logging
+import re
 import sys
 
 import structlog
 
 from jobs.settings import Settings
+
+_EXCERPT = 1_000  # characters
+# What Amazon's notifications have of it: tokens, and addresses that do something for whoever knows them.
+_SECRET = re.compile(r"""(https?://[^\s"'\\?]*\?|"[A-Za-z]*[Tt]oken\\*"\s*:\s*\\*")[^\s"'\\]*""")
+
+
+def excerpt(body: str | bytes) -> str:
+    """The beginning of what somebody sent, without the secrets that it may have."""
+    text = body if isinstance(body, str) else body.decode(errors="replace")
+    return _SECRET.sub(r"\1…", text)[:_EXCERPT]
 
 
 def configure_logs(settings: Settings) -> None:
@@ -49,5 +60,5 @@ def configure_logs(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     # Their every call is of no interest; what fails they say louder.
-    for name in ("botocore", "aiobotocore", "httpx", "arq", "pymongo", "urllib3", "uvicorn"):
+    for name in ("botocore", "aiobotocore", "httpx", "httpcore", "arq", "pymongo", "urllib3", "uvicorn"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

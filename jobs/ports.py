@@ -14,6 +14,7 @@ from jobs.clock import Clock
 from jobs.images import Image, ImageChange, Move, Status
 from jobs.labels import labels_of
 from jobs.settings import Settings
+from jobs.stages import History
 
 
 class Position(NamedTuple):
@@ -121,6 +122,12 @@ class Catalog(Protocol):
         Args:
             counted: whether it stays counted among the attempts.
         """
+
+    async def count(self, status: Status, *, limit: int) -> int:
+        """How many images, of all owners, have this status; counting ends at `limit`."""
+
+    async def finished_since(self, since: datetime, *, limit: int) -> list[History]:
+        """What became of images that were developed since then, of all owners; the latest come first."""
 
     async def due(self, *, at: datetime, limit: int) -> list[Image]:
         """The records that the sweep should look at, the longest waiting first."""
@@ -292,6 +299,12 @@ class Queue(Protocol):
 
     async def depth(self) -> int:
         """How many jobs wait or run."""
+
+    async def oldest(self) -> datetime | None:
+        """Since when the job that has waited or run for longest is due; None if there is no job.
+
+        A time to come is that of a job which was put off.
+        """
 
     async def ping(self) -> None:
         """Ask the broker for an answer."""

@@ -10,12 +10,14 @@ from datetime import timedelta
 
 import structlog
 
+from jobs import metrics
 from jobs.attempt import Attempt, Developer, Processed, SourceGone, transfer_seconds
 from jobs.errors import ProblemCode, Rejection, Unavailable
 from jobs.failpoints import Failpoint, reach
 from jobs.images import Image, Lease, Move, Status, new_fence
 from jobs.lease import LEASE, LeaseLost, holding
 from jobs.ports import Services
+from jobs.transitions import note
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +75,7 @@ async def _take(image_id: str, fence: str, services: Services) -> Image | None:
         image_id, Move.TAKE, at=now, values={"lease": lease, "due_at": lease.until}
     )
     if image is not None:
+        note(Move.TAKE, image)
         await services.bus.publish(image)
     return image
 
@@ -133,6 +136,7 @@ async def _verdict(
         log.exception("an attempt failed", image=attempt.image.id, attempt=attempt.image.attempts)
         if attempt.is_last:
             return await attempt.fail("It could not be developed; the fault is ours.")
+        metrics.RETRIES.labels(metrics.Retry.FAILED).inc()
         raise TryAgain(backoff(attempt.image.attempts)) from error
     return await attempt.finish(developed)
 

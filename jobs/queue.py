@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from arq.connections import ArqRedis
@@ -120,6 +121,11 @@ class RedisQueue:
         with reaching():
             depth: int = await self._redis.zcard(self._name)
             return depth
+
+    async def oldest(self) -> datetime | None:
+        with reaching():
+            first = await self._redis.zrange(self._name, 0, 0, withscores=True)
+        return datetime.fromtimestamp(first[0][1] / 1e3, UTC) if first else None
 
     async def listeners(self) -> int:
         """How many workers wait to be woken."""

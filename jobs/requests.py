@@ -13,6 +13,7 @@ from jobs.images import GRACE, MOVES, Image, Move, Status
 from jobs.ingest import REQUEUE_AFTER, enqueue, ingest
 from jobs.ports import Services
 from jobs.removal import remove_objects
+from jobs.transitions import note
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,7 @@ async def reprocess(image_id: str, owner: str, services: Services) -> Image:
         if image.status in MOVES[Move.REPROCESS].sources:
             return await reprocess(image_id, owner, services)
         raise Conflict(f"An image that is {image.status} cannot be developed anew.")
+    note(Move.REPROCESS, moved)
     await enqueue(moved, services)
     return moved
 
@@ -94,6 +96,7 @@ async def delete(image_id: str, owner: str, services: Services) -> Image:
         )
         if deleted is None:
             return await owned(image_id, owner, services)
+        note(Move.DELETE, deleted)
     await services.bus.publish(deleted)
     try:
         async with asyncio.timeout(_REMOVE_WITHIN):

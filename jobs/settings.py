@@ -134,6 +134,8 @@ class Settings(BaseSettings):
     )
     max_query_tokens: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     max_socket_operations: Annotated[int, Field(ge=1, le=10_000)] = 20
+    # Of one process. As a page asks, each takes 20 to 40 kB besides its websocket: 0.4 GB together.
+    max_operations_per_owner: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     max_sockets_per_owner: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000  # of one process
     max_sockets_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
 
@@ -155,6 +157,7 @@ class Settings(BaseSettings):
     sweep_seconds: Annotated[float, Field(gt=0, le=86_400)] = 120
 
     scratch_dir: Path | None = None  # nothing: the system's temporary directory
+    metrics_token: SecretStr | None = None
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

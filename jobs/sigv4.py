@@ -21,6 +21,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # What is kept: a key is good for a day, and a second is that of many URLs.
 _DAYS = 8
 _SECONDS = 8
+_HEADERS = 8  # sets of their names
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 
@@ -56,19 +57,17 @@ def presign(
     scheme, _, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     host = authority.removesuffix(_DEFAULT_PORTS.get(scheme, ""))
-    signed = {"host": host}
-    for name, value in (headers or {}).items():
-        signed[name.lower()] = " ".join(value.split())
-    names = sorted(signed)
+    signed = {**headers, "host": host} if headers else {"host": host}
+    names = _names(tuple(signed))
     moment = _moment(credentials, int(at.timestamp()))
-    asked = f"{moment.asked}&X-Amz-Expires={expires_in}&X-Amz-SignedHeaders={'%3B'.join(names)}{moment.token}"
+    asked = f"{moment.asked}&X-Amz-Expires={expires_in}&X-Amz-SignedHeaders={names.encoded}{moment.token}"
     if query:
         asked = "&".join([*(f"{_encode(name)}={_encode(value)}" for name, value in query.items()), asked])
     # By name: of whole pairs, `a1=` would come before `a=`.
     pairs = sorted(pair.split("=") for pair in asked.split("&")) if query or moment.token else None
     in_order = asked if pairs is None else "&".join(map("=".join, pairs))
-    lines = "".join([f"{name}:{signed[name]}\n" for name in names])
-    request = f"{method}\n{slash}{path}\n{in_order}\n{lines}\n{';'.join(names)}\nUNSIGNED-PAYLOAD"
+    lines = "".join([f"{name}:{' '.join(signed[given].split())}\n" for name, given in names.in_order])
+    request = f"{method}\n{slash}{path}\n{in_order}\n{lines}\n{names.text}\nUNSIGNED-PAYLOAD"
     signature = moment.key.copy()
     signature.update(f"{moment.scope}\n{hashlib.sha256(request.encode()).hexdigest()}".encode())
     return f"{scheme}://{host}{slash}{path}?{asked}&X-Amz-Signature={signature.hexdigest()}"
@@ -81,6 +80,21 @@ def encode_key(key: str) -> str:
 
 def _encode(text: str) -> str:
     return quote(text, safe="-_.~")
+
+
+class _Names(NamedTuple):
+    """What all signatures of the same headers share."""
+
+    in_order: tuple[tuple[str, str], ...]  # each in small letters, and as it was given
+    text: str
+    encoded: str
+
+
+@lru_cache(maxsize=_HEADERS)
+def _names(given: tuple[str, ...]) -> _Names:
+    in_order = tuple(sorted([(name.lower(), name) for name in given]))
+    names = [name for name, _ in in_order]
+    return _Names(in_order, ";".join(names), "%3B".join(names))
 
 
 class _Moment(NamedTuple):

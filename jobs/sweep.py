@@ -15,6 +15,7 @@ from jobs.images import GRACE, LATE, Image, Move, Problem, Status
 from jobs.ingest import REQUEUE_AFTER, Ingested, ingest
 from jobs.ports import Services
 from jobs.removal import remove_objects, remove_unnamed
+from jobs.transitions import note
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +94,7 @@ async def _look(image: Image, services: Services) -> str:
     )
     if expired is None:
         return "moved"
+    note(Move.EXPIRE, expired)
     await services.bus.publish(expired)
     return "expired"
 

@@ -22,6 +22,7 @@ from arq.constants import in_progress_key_prefix
 from arq.worker import func
 from redis.exceptions import RedisError, ResponseError
 
+from jobs import metrics
 from jobs.attempt import Developer
 from jobs.bus import listen
 from jobs.errors import SettingsError, Unavailable
@@ -174,6 +175,7 @@ class Worker(ArqWorker):
         except Unavailable as error:
             # A service of ours is away: the more often it was, the longer we wait, each a little differently.
             wait = backoff(ctx["job_try"]) * random.uniform(0.75, 1.25)  # noqa: S311 - not for secrets
+            metrics.RETRIES.labels(metrics.Retry.UNAVAILABLE).inc()
             log.warning("a job waits for a service", image=image_id, reason=error.message)
             raise self._again(job_id, wait) from error
 

@@ -20,6 +20,7 @@ from jobs.images import (
     Image,
     Lease,
     Move,
+    Status,
     StatusChange,
     counted_by,
     implied_by,
@@ -38,6 +39,7 @@ from jobs.ports import (
     Stored,
     Target,
 )
+from jobs.stages import DEVELOPED, History
 
 
 async def admit_all(sizes: Sequence[int]) -> list[None]:
@@ -115,6 +117,18 @@ class MemoryCatalog:
     def _held(self, image_id: str, fence: str) -> Image | None:
         image = self._images.get(image_id)
         return image if image and image.lease and image.lease.fence == fence else None
+
+    async def count(self, status: Status, *, limit: int) -> int:
+        return min(limit, sum(image.status is status for image in self._images.values()))
+
+    async def finished_since(self, since: datetime, *, limit: int) -> list[History]:
+        ended = [
+            (image.finished_at, image)
+            for image in self._images.values()
+            if image.status in DEVELOPED and image.finished_at is not None
+        ]
+        latest = sorted(ended, key=lambda item: item[0], reverse=True)
+        return [History(image.timeline, image.stored_at) for at, image in latest if at >= since][:limit]
 
     async def due(self, *, at: datetime, limit: int) -> list[Image]:
         waiting = [(image.due_at, image) for image in self._images.values() if image.due_at is not None]

@@ -13,7 +13,8 @@ import httpx
 from pydantic import SecretStr
 
 from api.client import Client
-from api.server import create_server, listen_on
+from api.listener import listen_on
+from api.server import create_server
 from jobs.consumer import run_consumer
 from jobs.ports import Services
 from jobs.services import open_services

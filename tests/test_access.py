@@ -38,6 +38,7 @@ FIELDS: dict[str, tuple[Role, str]] = {
     "image": (READ, f"query ($id: ID!) {{ image(id: $id) {{ {_IMAGE} }} }}"),
     "images": (READ, f"{{ images {{ nodes {{ {_IMAGE} }} }} }}"),
     "presets": (READ, "{ presets { name } }"),
+    "stats": (ADMIN, "{ stats { counts { status } } }"),
     "createUploads": (
         UPLOAD,
         f"mutation ($input: CreateUploadsInput!) {{ createUploads(input: $input) {_TARGETS} }}",
@@ -48,6 +49,7 @@ FIELDS: dict[str, tuple[Role, str]] = {
     "imageUpdates": (READ, f"subscription ($id: ID!) {{ imageUpdates(ids: [$id]) {{ {_IMAGE} }} }}"),
     "feed": (READ, f"subscription ($after: String) {{ feed(after: $after) {{ image {{ {_IMAGE} }} }} }}"),
 }
+ABOUT_NO_IMAGE = {"presets": "default", "stats": "PENDING"}  # with what they tell whoever may ask
 CHANGING = {"createUploads", "reprocessImage", "deleteImages"}  # the first gives it time again
 # What each caller may do; the last two are known and have no role, and not known at all.
 MAY: dict[str, set[Role]] = {
@@ -120,11 +122,11 @@ async def test_who_may_do_what(transport: str, who: str, owner: str, field: str,
     answer = await ask(system, token, query, variables)
 
     expected = expectation(who, owner, field, role, transport)
-    told = "default" if field == "presets" else image_id
+    told = ABOUT_NO_IMAGE.get(field, image_id)
     assert outcome(answer, told) == expected
     signs = "X-Amz-Signature" in json.dumps(answer)
     assert signs == (
-        (expected == "told" and field not in {"presets", "deleteImages"})
+        (expected == "told" and field not in {*ABOUT_NO_IMAGE, "deleteImages"})
         or (expected == "not told" and field == "createUploads")  # for an image of the caller's own
     )
     after = await system.services.catalog.get(image_id)
@@ -182,7 +184,7 @@ def expectation(who: str, owner: str, field: str, role: Role, transport: str) ->
         return "refused with 4403" if transport == "websocket" else "UNAUTHENTICATED"
     if role not in MAY[who]:
         return "FORBIDDEN"
-    if owner == "own" or field == "presets":
+    if owner == "own" or field in ABOUT_NO_IMAGE:
         return "told"
     return "NOT_FOUND" if field == "imageUpdates" else "not told"
 

@@ -510,24 +510,6 @@ async def test_the_playground_answers_a_browser(system: System) -> None:
     assert "graphiql" in page.text.lower()
 
 
-async def test_health_is_told(system: System) -> None:
-    """The process lives, and every service answers."""
-    assert (await system.http.get(f"{system.url}/healthz")).status_code == 200
-    ready = await system.http.get(f"{system.url}/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"catalog": "ok", "queue": "ok", "storage": "ok"})
-
-
-async def test_a_service_that_is_away_makes_it_unready(system: System) -> None:
-    """The answer says which."""
-    from tests.test_hooks import calling
-    from tests.test_ingest import AwayQueue
-
-    async with calling(replace(system.services, queue=AwayQueue())) as http:
-        answer: httpx.Response = await http.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json() == {"catalog": "ok", "queue": "Redis does not answer.", "storage": "ok"}
-
-
 async def test_a_query_that_cannot_be_parsed_does_not_look_like_an_end(system: System) -> None:
     """Over the websocket too, the client is told what is wrong with it."""
     async with connect(system) as socket:

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from api.bounded_request import MAX_HEAD, BoundedRequest
-from api.server import listen_on
+from api.listener import listen_on
 from tests.system import running_beside
 
 BEGINNING = b"POST / HTTP/1.1\r\nHost: a\r\n"

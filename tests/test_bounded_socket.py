@@ -14,7 +14,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.bounded_socket import BoundedSocket
-from api.server import listen_on
+from api.listener import listen_on
 from tests.system import running_beside
 
 HANDSHAKE = (

@@ -48,7 +48,7 @@ async def test_which_pages_may_call(
             preflight = {
                 "Origin": origin,
                 "Access-Control-Request-Method": "POST",
-                "Access-Control-Request-Headers": "authorization, content-type",
+                "Access-Control-Request-Headers": "authorization, content-type, traceparent",
             }
             answers = [
                 await system.http.options(url, headers=preflight),
@@ -161,14 +161,14 @@ async def test_a_fault_outside_of_graphql_is_masked_too(system: System) -> None:
     class Broken:
         """Fails in a way that nobody expected."""
 
-        async def ping(self) -> None:
+        async def oldest(self) -> None:
             """Fail."""
             raise RuntimeError("the password is 1234")
 
     broken: Any = Broken()
     with capture_logs() as logs:
         async with serving(replace(system.services, queue=broken)) as url:
-            answer = await system.http.get(f"{url}/readyz")
+            answer = await system.http.get(f"{url}/metrics")
     assert answer.status_code == 500
     assert "1234" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -56,6 +56,41 @@ async def test_a_record_comes_back_as_it_went(catalog: Catalog) -> None:
     assert await catalog.get(image.id) == image
 
 
+async def test_images_are_counted_by_status(catalog: Catalog) -> None:
+    """Of all owners, and no further than somebody asks for."""
+    await catalog.add([an_image(owner=owner, status=Status.READY) for owner in ("ada", "bob", "eve")])
+    await catalog.add([an_image()])
+    assert await catalog.count(Status.READY, limit=10) == 3
+    assert await catalog.count(Status.READY, limit=2) == 2
+    assert await catalog.count(Status.PENDING, limit=10) == 1
+    assert await catalog.count(Status.FAILED, limit=10) == 0
+
+
+async def test_what_became_of_images_is_told_by_when_they_were_finished(catalog: Catalog) -> None:
+    """The latest first, of all owners; not of those that no worker took."""
+    ends = [Status.READY, Status.REJECTED, Status.FAILED, Status.EXPIRED, Status.DELETED, Status.READY]
+    images = [
+        an_image(
+            owner=f"owner-{number}",
+            status=status,
+            stored_at=NOON,
+            finished_at=NOON + timedelta(seconds=number),
+        )
+        for number, status in enumerate(ends)
+    ]
+    await catalog.add([*images, an_image()])
+
+    async def found(since: int, limit: int = 10) -> list[tuple[Status, Any]]:
+        histories = await catalog.finished_since(NOON + timedelta(seconds=since), limit=limit)
+        return [(timeline[-1].status, stored_at) for timeline, stored_at in histories]
+
+    latest = [(ends[number], NOON) for number in (5, 2, 1, 0)]
+    assert await found(0) == latest
+    assert await found(1) == latest[:3]
+    assert await found(0, limit=2) == latest[:2]
+    assert await found(6) == []
+
+
 async def test_an_unknown_id_is_nothing(catalog: Catalog) -> None:
     """Not an error: whoever asks decides what it means."""
     assert await catalog.get("img_unknown") is None

@@ -10,6 +10,7 @@ import pytest
 from jobs.errors import InvalidInput
 from jobs.events import ObjectCreated, decode_events, fold, parse_events
 from tests import shapes
+from tests.records import NOON
 from tests.shapes import SHAPES, Shape
 
 
@@ -55,7 +56,7 @@ def test_what_tells_duplicates_apart_is_kept(
     shape: Shape, version: str | None, etag: str | None, sequencer: str | None
 ) -> None:
     """As far as the store says it."""
-    assert parse_events(shape("b", "k")) == [ObjectCreated("b", "k", version, etag, sequencer)]
+    assert parse_events(shape("b", "k")) == [ObjectCreated("b", "k", version, etag, sequencer, NOON)]
 
 
 @pytest.mark.parametrize(

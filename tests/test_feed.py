@@ -233,8 +233,7 @@ async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twi
                 if has_heard_all(told):
                     return
 
-    async def come_and_go(hubs: list[Hub], told: list[tuple[str, int]]) -> None:
-        cursor: str | None = None
+    async def come_and_go(cursor: str, hubs: list[Hub], told: list[tuple[str, int]]) -> None:
         while not has_heard_all(told):
             hub = chance.choice(hubs)
             async with aclosing(feed(cursor, owner="ada", hub=hub, services=lossy)) as items:
@@ -248,10 +247,11 @@ async def test_a_client_that_comes_and_goes_misses_nothing_and_hears_nothing_twi
 
     hubs = [Hub(lossy, refresh_seconds=0.2) for _ in range(2)]
     async with hubs[0].running(), hubs[1].running(), asyncio.timeout(60):
+        cursor = await a_cursor(lossy, hubs[0])
         following = [
             asyncio.create_task(stay(hubs[0], heard[0])),
             asyncio.create_task(stay(hubs[1], heard[1])),
-            asyncio.create_task(come_and_go(hubs, heard[2])),
+            asyncio.create_task(come_and_go(cursor, hubs, heard[2])),
         ]
         await until(lambda: _listens(hubs[0]))
         await until(lambda: _listens(hubs[1]))

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -139,6 +140,10 @@ class AwayQueue:
         raise Unavailable(f"Redis does not answer for {image.id}.")
 
     async def depth(self) -> int:
+        """Fail."""
+        raise Unavailable("Redis does not answer.")
+
+    async def oldest(self) -> datetime | None:
         """Fail."""
         raise Unavailable("Redis does not answer.")
 

@@ -19,7 +19,8 @@ from api.bounded_request import BoundedRequest
 from api.bounded_socket import BoundedSocket
 from api.context import Context
 from api.interpreter import freeze_settled
-from api.server import create_server, listen_on
+from api.listener import listen_on
+from api.server import create_server
 from api.sockets import CountedSocket
 from api.websocket import TransportHandler
 from jobs.errors import DarkroomError

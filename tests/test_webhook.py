@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -75,6 +76,10 @@ class FaultyQueue:
     async def depth(self) -> int:
         """As it is."""
         return await self._queue.depth()
+
+    async def oldest(self) -> datetime | None:
+        """As it is."""
+        return await self._queue.oldest()
 
     async def ping(self) -> None:
         """As it is."""

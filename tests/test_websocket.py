@@ -11,6 +11,7 @@ import websockets
 from structlog.testing import capture_logs
 
 from api.auth import Authenticator
+from api.bounded_socket import MOST_FRAGMENTS
 from api.expiry import SocketExpiry
 from api.graphql import GraphQLEndpoint
 from api.hooks import fetch_body
@@ -167,6 +168,17 @@ async def test_whoever_does_not_initialise_in_time_is_closed(api: System) -> Non
         await socket.send({"type": "ping"})
         assert await socket.receive() == {"type": "pong"}
         assert await socket.closed() == (4408, "Connection initialisation timeout")
+
+
+async def test_a_message_has_so_many_fragments(api: System) -> None:
+    """Those without a byte in them count, too: they would come for ever."""
+    padded = [json.dumps(INIT), *[""] * (MOST_FRAGMENTS - 2)]  # the client sends one more at the end
+    async with connected(api.url) as socket:
+        await socket.connection.send(padded)
+        assert await socket.receive() == ACK
+    async with connected(api.url) as socket:
+        await socket.connection.send([*padded, ""])
+        assert await socket.closed() == (1009, "too many fragments")
 
 
 async def test_an_id_can_be_used_again(api: System) -> None:

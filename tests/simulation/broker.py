@@ -1,7 +1,7 @@
 """The broker: jobs as arq keeps them, handed to whoever is told to start them."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobs.images import Image
 from jobs.queue import job_id
@@ -37,6 +37,10 @@ class Broker:
     async def depth(self) -> int:
         """How many jobs wait or run."""
         return len(self.jobs)
+
+    async def oldest(self) -> datetime | None:
+        """Nobody asks here."""
+        raise NotImplementedError
 
     async def ping(self) -> None:
         """Nothing: it answers."""
