@@ -10,7 +10,7 @@ ARGS ?=
 # Trust whom this machine trusts, a company's proxy among them.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: run test check bench chaos lock format clean
+.PHONY: run test check bench chaos screenshots lock format clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## start everything on this machine; ARGS="--port 9000" is passed on
@@ -30,6 +30,10 @@ bench: $(READY) $(BENCH)  ## the timings, as medians of one run; ARGS="spine hos
 
 chaos: $(READY)  ## the promises under faults, over real processes, with figures; ARGS="store" for those so named
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+screenshots: $(READY) $(BENCH)  ## the demo page as README shows it, taken anew
+	$(BIN)/python -m pytest tests/test_screenshots.py
+	cp .screenshots/demo-light.webp .screenshots/demo-dark.webp tests/screenshots
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,13 @@
 """A browser that visits our pages, and what it must not have to complain about."""
 
+import os
 import re
 import shutil
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.async_api import (
@@ -19,6 +21,9 @@ from playwright.async_api import (
 )
 
 CHROMIUM = shutil.which("chromium")
+SCREENSHOTS = (
+    Path(__file__).parent.parent / ".screenshots"
+)  # what each test saw last, whether it passed or not
 _ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
 ]  # fmt: skip
@@ -33,7 +38,13 @@ files => {
   return dropped;
 }
 """
-
+_COPY = """
+async base64 => {
+  const bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
+  const picture = new Blob([bytes], { type: "image/png" });
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+}
+"""
 _SPANS = """
 () => performance.getEntriesByType("resource")
   .filter(({ name, initiatorType }) => initiatorType === "xmlhttprequest" && name.includes("/sources/"))
@@ -56,6 +67,26 @@ class Visit:
         told = [(name, content_type, b64encode(body).decode()) for name, content_type, body in files]
         dropped = await self.page.evaluate_handle(_DROP, told)
         await self.page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+
+    async def drop_paths(self, *paths: Path) -> None:
+        """Let files and folders of this machine go over the page, as from a file manager."""
+        devtools = await self.page.context.new_cdp_session(self.page)
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            told = {"type": kind, "x": 100, "y": 100, "data": data}
+            await devtools.send("Input.dispatchDragEvent", told)
+
+    async def paste(self, body: bytes) -> None:
+        """Copy a PNG to the browser's clipboard, and paste it."""
+        await self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await self.page.evaluate(_COPY, b64encode(body).decode())
+        await self.page.keyboard.press("ControlOrMeta+v")
+
+    async def slow_down(self, bytes_per_second: int) -> None:
+        """What is sent from now on goes as over a poor line; -1 is as it was."""
+        devtools = await self.page.context.new_cdp_session(self.page)
+        line = {"offline": False, "latency": 0, "downloadThroughput": -1}
+        await devtools.send("Network.emulateNetworkConditions", line | {"uploadThroughput": bytes_per_second})
 
     def watch(self) -> None:
         """Begin to take note."""
@@ -100,25 +131,41 @@ async def open_browser(executable: str) -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def visiting(
-    browser: Browser, url: str, *, also: str | None = None, expected: str | None = None
+    browser: Browser,
+    url: str,
+    *,
+    also: str | Collection[str] = (),
+    expected: str | None = None,
+    sharpness: float = 1,
 ) -> AsyncIterator[Visit]:
-    """A visit to a page, by somebody who was never there before.
+    """A visit to a page, by somebody who was never there before; how it looked at the end is kept.
 
     Args:
-        also: the one other origin from which it may load.
+        also: the one other origin, or all the others, that it may ask for something.
         expected: a pattern of complaints that are to be expected.
+        sharpness: pixels of a screenshot for each of CSS.
 
     Raises:
         AssertionError: the page complained of anything else, or asked somebody else for something.
     """
-    async with await browser.new_context(reduced_motion="reduce") as context:
+    async with await browser.new_context(reduced_motion="reduce", device_scale_factor=sharpness) as context:
         page = await context.new_page()
         page.set_default_timeout(_WITHIN)
         visit = Visit(page)
         visit.watch()
         await page.goto(url)
-        yield visit
+        try:
+            yield visit
+        finally:
+            await page.screenshot(path=SCREENSHOTS / f"{_running_test()}.png", full_page=True)
         parts = urlsplit(url)
-        assert visit.origins - {also} == {f"{parts.scheme}://{parts.netloc}"}
+        others = {also} if isinstance(also, str) else set(also)
+        assert visit.origins - others == {f"{parts.scheme}://{parts.netloc}"}
         complaints = [text for text in visit.complaints if not (expected and re.search(expected, text))]
         assert complaints == [], complaints
+
+
+def _running_test() -> str:
+    """The name of the test that runs, as a file may be called."""
+    node_id = os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2]
+    return re.sub(r"\W+", "-", node_id.removesuffix(" (call)")).strip("-")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from jobs.clock import now
 from jobs.consumer import run_consumer
@@ -165,64 +165,6 @@ async def test_what_changed_before_the_first_cursor_is_listed(services: Services
             await expect(card(visit.page, image.filename)).to_contain_text("waiting to be developed")
 
 
-async def test_many_files_are_sent_a_few_at_a_time(settings: Settings, browser: Browser) -> None:
-    """In as many requests as the server's limit needs; and listed a page at a time."""
-    few = settings.model_copy(update={"max_upload_files": 10})
-    names = [f"{number}.png" for number in range(30)]
-    async with running_system(few) as system:
-        store = str(few.s3_endpoint)
-        async with visiting(browser, f"{system.url}/", also=store) as visit:
-            await visit.drop([(name, *GREY[1:]) for name in names])
-            await expect(visit.page.locator("#summary")).to_have_text("30 pictures ready")
-            assert 1 < await visit.most_at_once() <= 6
-            assert visit.sent.count("PUT") == 30
-            await visit.page.reload()
-            cards = visit.page.locator("#pictures > li")
-            await expect(cards).to_have_count(24)
-            await visit.page.get_by_role("button", name="Show more").click()
-            await expect(cards).to_have_count(30)
-            await expect(visit.page.get_by_role("button", name="Show more")).to_be_hidden()
-            assert sorted(await cards.locator(".name").all_inner_texts()) == sorted(names)
-
-
-async def test_the_store_refuses(system: System, browser: Browser) -> None:
-    """The page says what the store said; trying again makes it good."""
-    store = str(system.services.settings.s3_endpoint)
-
-    async def refuse(route: Route) -> None:
-        if route.request.method != "PUT":
-            await route.continue_()
-            return
-        body = "<Error><Code>AccessDenied</Code></Error>"
-        await route.fulfill(status=403, headers={"Access-Control-Allow-Origin": "*"}, body=body)
-
-    async with visiting(browser, f"{system.url}/", also=store, expected="status of 403") as visit:
-        await visit.page.route(f"{store}/**", refuse)
-        await visit.drop([PHOTO])
-        await expect(card(visit.page, "photo.jpg")).to_contain_text(
-            "The store refused the file (AccessDenied)."
-        )
-        await visit.page.unroute(f"{store}/**")
-        await visit.page.get_by_role("button", name="Try again: photo.jpg").click()
-        await is_seen(visit.page, "photo.jpg")
-        await expect(visit.page.locator("#pictures > li")).to_have_count(1)
-
-
-async def test_what_is_deleted_is_not_sent_any_further(system: System, browser: Browser) -> None:
-    """The bytes stop, and nothing is left behind."""
-    store = str(system.services.settings.s3_endpoint)
-    async with visiting(browser, f"{system.url}/", also=store) as visit:
-        page = visit.page
-        await page.route(f"{store}/**", lambda _: None)  # it never answers
-        async with page.expect_event("requestfailed", lambda request: request.method == "PUT"):
-            await visit.drop([PHOTO])
-            await expect(card(page, "photo.jpg")).to_contain_text("Sending")
-            await page.get_by_role("button", name="Delete: photo.jpg").click()
-        await expect(page.locator("#empty")).to_be_visible()
-        listed = await system.execute("{ images(filter: {status: [DELETED]}) { nodes { filename } } }")
-        assert listed == {"data": {"images": {"nodes": [{"filename": "photo.jpg"}]}}}
-
-
 async def test_a_key_is_asked_for(settings: Settings, browser: Browser) -> None:
     """Until it is a known one; it is kept for as long as the tab is open, and no longer than one wishes."""
     keys = {"ann": hashlib.sha256(b"the key").hexdigest()}
@@ -235,6 +177,7 @@ async def test_a_key_is_asked_for(settings: Settings, browser: Browser) -> None:
         field = page.get_by_label("API key or token")
         await expect(page.get_by_text("This server asks who you are.")).to_be_visible()
         await expect(field).to_be_focused()
+        await expect(page.locator("#empty")).to_be_hidden()
         await field.fill("another key")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("This key is not known, or no longer.")).to_be_visible()
