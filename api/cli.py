@@ -59,7 +59,7 @@ def worker(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
     from jobs.worker import run_worker
 
     settings = _configured()
-    _serve(_measured(run_worker(settings), settings, metrics_host, metrics_port))
+    _serve(_measured(run_worker, settings, metrics_host, metrics_port))
 
 
 @app.command()
@@ -68,7 +68,7 @@ def events(metrics_port: MetricsPort = None, metrics_host: MetricsHost = "127.0.
     from jobs.consumer import run_consumer
 
     settings = _configured()
-    work = _measured(run_consumer(settings), settings, metrics_host, metrics_port)
+    work = _measured(run_consumer, settings, metrics_host, metrics_port)
     _serve(_until_signalled(work))
 
 
@@ -233,15 +233,17 @@ def _serve(work: Coroutine[Any, Any, None]) -> None:
         _run(work, uvloop.run)
 
 
-async def _measured(work: Coroutine[Any, Any, None], settings: Settings, host: str, port: int | None) -> None:
+async def _measured(
+    work: Callable[[Settings], Coroutine[Any, Any, None]], settings: Settings, host: str, port: int | None
+) -> None:
     """Do `work`, and tell of its metrics on `port` while it lasts, if there is one."""
     if port is None:
-        await work
+        await work(settings)
         return
     from api.metrics import serving_metrics
 
     async with serving_metrics(settings, host, port):
-        await work
+        await work(settings)
 
 
 async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:

@@ -181,10 +181,16 @@ class _Upload:
 
 
 async def _settled(items: list[Item], following: asyncio.Task[None]) -> None:
-    """Wait for those files that were sent, then stop listening."""
+    """Wait for those files that were sent, then stop listening.
+
+    Raises:
+        ApiError: nothing more can be heard of them.
+    """
     while not following.done() and any(
         item.status not in AT_REST and not item.image["problem"] for item in items
     ):
         await asyncio.wait([following], timeout=0.1)
-    following.cancel()
-    await asyncio.gather(following, return_exceptions=True)
+    if following.cancel():
+        await asyncio.gather(following, return_exceptions=True)
+    else:
+        following.result()  # raises what ended it

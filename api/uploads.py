@@ -118,7 +118,7 @@ async def create_uploads(
                 sha256=None if file.sha256 is None else file.sha256.lower(),
                 metadata=file.metadata,
                 trace=trace.id,
-                span=trace.span,
+                span=trace.recorded_span,
                 # A millisecond apart, in the order asked: lists by creation keep it.
                 created_at=now - timedelta(milliseconds=len(files) - 1 - index),
                 changed_at=now,

@@ -32,11 +32,17 @@ _tracer: "Tracer | None" = None
 class Trace(NamedTuple):
     """A trace, and the span in it that causes what follows; both ids are hexadecimal.
 
-    Without a span, nobody records the trace; its id is for the log.
+    Without a span, or if that is not sampled, nobody records the trace; its id is for the log.
     """
 
     id: str
     span: str | None = None
+    sampled: bool = True  # the one flag that means something to us
+
+    @property
+    def recorded_span(self) -> str | None:
+        """The span, if others can hang on it."""
+        return self.span if self.sampled else None
 
 
 def new_trace() -> Trace:
@@ -52,7 +58,7 @@ def parse_traceparent(header: str | None) -> Trace | None:
     trace, span, flags = match[2], match[3], int(match[4], 16)
     if not int(trace, 16) or not int(span, 16):
         return None
-    return Trace(trace, span if flags & _SAMPLED else None)
+    return Trace(trace, span, sampled=bool(flags & _SAMPLED))
 
 
 def configure_tracing() -> None:
@@ -93,9 +99,7 @@ def spanning(name: str, parent: Trace | None) -> Iterator[Trace]:
 
     with _tracer.start_as_current_span(name, context=_context(parent), kind=SpanKind.SERVER) as span:
         at = span.get_span_context()
-        yield Trace(
-            format_trace_id(at.trace_id), format_span_id(at.span_id) if at.trace_flags.sampled else None
-        )
+        yield Trace(format_trace_id(at.trace_id), format_span_id(at.span_id), sampled=at.trace_flags.sampled)
 
 
 def record_span(
@@ -121,9 +125,8 @@ def _context(parent: Trace | None) -> "Context | None":
 
     if parent is None or parent.span is None:
         return Context()
-    known = SpanContext(
-        int(parent.id, 16), int(parent.span, 16), is_remote=True, trace_flags=TraceFlags(_SAMPLED)
-    )
+    flags = TraceFlags(_SAMPLED if parent.sampled else TraceFlags.DEFAULT)
+    known = SpanContext(int(parent.id, 16), int(parent.span, 16), is_remote=True, trace_flags=flags)
     return set_span_in_context(NonRecordingSpan(known), Context())
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from api.listener import listen_on
 from api.metrics import MetricsEndpoint, serving_metrics
 from jobs.errors import ProblemCode, SettingsError, Unavailable
 from jobs.images import Image, Move
@@ -361,3 +362,25 @@ async def test_others_than_this_machine_need_a_token(settings: Settings) -> None
     with pytest.raises(SettingsError, match="DARKROOM_METRICS_TOKEN is missing"):
         async with serving_metrics(settings, "0.0.0.0", free_port()):  # noqa: S104
             pass
+
+
+@pytest.mark.parametrize("command", ["worker", "events"])
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("0.0.0.0", "DARKROOM_METRICS_TOKEN is missing"), ("127.0.0.1", "port")],  # noqa: S104
+)
+async def test_where_metrics_cannot_be_told_nothing_starts(
+    corner: Settings, command: str, host: str, reason: str
+) -> None:
+    """For want of a token, or because the port is taken; one line says so."""
+    with listen_on("127.0.0.1", 0) as listener:
+        port = str(listener.getsockname()[1])
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "api.cli", command, "--metrics-host", host, "--metrics-port", port,
+            env=environment_for(corner), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, err = await process.communicate()
+    assert process.returncode == 1
+    (line,) = err.decode().splitlines()
+    assert line.startswith("darkroom: ")
+    assert reason in line

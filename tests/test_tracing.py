@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 from jobs.settings import Settings
 from jobs.tracing import Trace, parse_traceparent, spanning, trace_by
@@ -80,14 +80,44 @@ async def test_a_trace_begins_with_the_mutation_where_the_client_has_none(
 
 
 def test_what_is_not_sampled_is_recorded_nowhere() -> None:
-    """The record keeps the trace for the log, and no span to hang others on."""
+    """The trace is kept for the log, and there is no span to hang others on."""
     trace_by(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
     try:
         with spanning("createUploads", None) as trace:
-            assert trace.span is None
-            assert parse_traceparent(f"00-{trace.id}-{PARENT}-00") == trace
+            assert trace.recorded_span is None
+            assert parse_traceparent(f"00-{trace.id}-{trace.span}-00") == trace
     finally:
         trace_by(None)
+
+
+@pytest.mark.parametrize("recorder", [True, False])
+async def test_a_request_that_is_not_sampled_is_recorded_nowhere(
+    settings: Settings, spans: InMemorySpanExporter, recorder: bool
+) -> None:
+    """Its client has said so. The record has its trace, and no span for whoever records later."""
+    if not recorder:
+        trace_by(None)
+    async with running_system(settings, worker=False, events=False) as system:
+        target = await asked(system, b"abc", {"traceparent": f"00-{TRACE}-{PARENT}-00"})
+        image = await system.services.catalog.get(target["image"]["id"])
+    assert spans.get_finished_spans() == ()
+    assert image is not None
+    assert (image.trace, image.span) == (TRACE, None)
+
+
+def test_the_sampler_decides_on_what_the_client_does_not_sample() -> None:
+    """One that takes everything hangs its span on the client's."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace_by(provider)
+    try:
+        with spanning("createUploads", Trace(TRACE, PARENT, sampled=False)) as trace:
+            pass
+    finally:
+        trace_by(None)
+    (span,) = exporter.get_finished_spans()
+    assert ids(span) == (TRACE, trace.recorded_span, PARENT)
 
 
 def test_without_a_recorder_the_trace_is_handed_on() -> None:
@@ -104,7 +134,8 @@ def test_without_a_recorder_the_trace_is_handed_on() -> None:
     ("header", "expected"),
     [
         (HEADER["traceparent"], Trace(TRACE, PARENT)),
-        (f"00-{TRACE}-{PARENT}-00", Trace(TRACE)),
+        (f"00-{TRACE}-{PARENT}-00", Trace(TRACE, PARENT, sampled=False)),
+        (f"00-{TRACE}-{PARENT}-02", Trace(TRACE, PARENT, sampled=False)),
         (f"00-{TRACE}-{PARENT}-03", Trace(TRACE, PARENT)),
         (f"01-{TRACE}-{PARENT}-01-what-comes-later", Trace(TRACE, PARENT)),
         (f"00-{TRACE}-{PARENT}-01-more", None),

@@ -34,13 +34,15 @@ def moves(logs: Lines, image: Image) -> list[tuple[int, str]]:
     return sorted((line["version"], line["event"]) for line in found)
 
 
-async def asked(system: System, body: bytes, **fields: Any) -> dict[str, Any]:
+async def asked(
+    system: System, body: bytes, headers: dict[str, str] = HEADER, **fields: Any
+) -> dict[str, Any]:
     """A target, asked for as a part of a trace."""
     file = {"filename": "photo.jpg", "contentType": "image/jpeg", "byteSize": len(body)}
     answer = await system.http.post(
         f"{system.url}/graphql",
         json={"query": CREATE, "variables": {"input": {"files": [file], **fields}}},
-        headers=HEADER,
+        headers=headers,
     )
     target: dict[str, Any] = answer.json()["data"]["createUploads"]["results"][0]
     return target
@@ -122,5 +124,21 @@ def test_an_excerpt_of_a_message_has_no_secrets(body: dict[str, Any]) -> None:
         assert "very-secret" not in shown
         assert "Action=Unsubscribe" not in shown
         assert shown[:8] == text[:8]
-    assert len(excerpt("x" * 5_000)) == 1_000
+    assert len(excerpt("x" * 5_000)) == len(excerpt('http://?"' * 5_000)) == 1_000
     assert excerpt(b"\xff{").endswith("{")
+
+
+@pytest.mark.parametrize("before", ["https://a.example/b?X-Amz-Signature=", '{"Token": "', r"{\"Token\": \""])
+def test_an_excerpt_that_ends_in_a_secret_has_nothing_of_it(before: str) -> None:
+    """Wherever in it, or in what it is known by, the cut falls."""
+    for shown in range(1_001):
+        text = "x" * shown + " " + before + "§" * 2_000
+        assert "§" not in excerpt(text)
+        assert excerpt(text)[:shown] == text[:shown]
+
+
+def test_an_excerpt_is_of_the_beginning_alone() -> None:
+    """However long a body is, and whatever it repeats, no more of it is searched."""
+    text = "https://a.example/b?" + "x" * 2_000 + " and more"
+    assert excerpt(text) == excerpt(text[:1_000]) == "https://a.example/b?…"
+    assert excerpt("http://" * 150_000) == ("http://" * 150_000)[:1_000]

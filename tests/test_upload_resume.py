@@ -176,3 +176,25 @@ async def test_two_runs_at_the_same_time_make_no_image_twice(settings: Settings,
         runs = await asyncio.gather(*(upload(tmp_path, "-r", url=system.url) for _ in range(2)))
         assert [run.status for run in runs] == [0, 0]
         assert len(await records(system.services)) == 20
+
+
+async def test_a_server_that_goes_while_one_file_waits_and_another_failed_is_named(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Of the file that was sent before, nothing more can be heard; that is said, not only of the other."""
+    sent, unsent = tmp_path / "sent.png", tmp_path / "unsent.png"
+    for number, path in enumerate((sent, unsent)):
+        path.write_bytes(samples.flat((number, 0, 0), size=(8, 8)))
+    async with running_system(settings, worker=False, events=False) as system:
+        assert (await upload(sent, "--no-wait", url=system.url)).status == 0
+    cut = settings.model_copy(update={"s3_public_endpoint": NOWHERE})
+    async with running_system(cut, worker=False, events=False) as system:
+        process = await started("--json", "--url", system.url, sent, unsent)
+        assert process.stdout is not None
+        async for text in process.stdout:
+            if json.loads(text)["problem"]:
+                break
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    (line,) = err.decode().splitlines()
+    assert f"{system.url} does not answer" in line

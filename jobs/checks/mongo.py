@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from jobs.catalog import MongoCatalog
-from jobs.checks.result import Result, compare_clocks, fault, fixed, note, ok, reason
+from jobs.checks.result import Result, compare_clocks, fault, fixed, ok, reason
 from jobs.clock import Clock
 from jobs.errors import Unavailable
 from jobs.feed_log import MongoFeedLog
@@ -18,7 +18,7 @@ _OLDEST = 5  # major version
 
 
 async def check_mongo(settings: Settings, clock: Clock, *, fix: bool) -> list[Result]:
-    """Whether it answers, keeps what it was told, has our indexes, and knows the time.
+    """Whether it answers, is a replica set, has our indexes, and knows the time.
 
     Raises:
         SettingsError: its address makes no sense.
@@ -39,7 +39,6 @@ async def check_mongo(settings: Settings, clock: Clock, *, fix: bool) -> list[Re
         return [
             _version(version),
             _replica_set(hello),
-            await _write_concern(database),
             await _indexes([MongoCatalog(database), MongoFeedLog(database)], fix=fix),
             compare_clocks("mongo.clock", theirs, before=before, after=after),
         ]
@@ -64,31 +63,6 @@ def _replica_set(hello: dict[str, Any]) -> Result:
             "leave directConnection out of DARKROOM_MONGO_URL, or name the primary",
         )
     return ok(check, f"it is the primary of {hello['setName']}")
-
-
-async def _write_concern(database: Any) -> Result:
-    check = "mongo.write_concern"
-    asked = database.write_concern.document.get("w")
-    if asked is not None and asked != "majority" and asked in (0, 1):
-        return fault(
-            check,
-            f"DARKROOM_MONGO_URL asks for w={asked}: what was written may be lost",
-            "leave w out, or set it to majority",
-        )
-    if asked is not None:
-        return ok(check, f"DARKROOM_MONGO_URL asks for w={asked}")
-    try:
-        answer = await database.client.admin.command("getDefaultRWConcern")
-    except PyMongoError as error:
-        return note(check, f"its default is not told: {reason(error)}")
-    w = answer.get("defaultWriteConcern", {}).get("w", 1)
-    if w in (0, 1):
-        return fault(
-            check,
-            f"its default is w={w}: what was written may be lost",
-            "add w=majority to DARKROOM_MONGO_URL",
-        )
-    return ok(check, f"its default is w={w}")
 
 
 async def _indexes(kept: Sequence[MongoCatalog | MongoFeedLog], *, fix: bool) -> Result:
