@@ -21,6 +21,6 @@ def listen_on(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ServiceFailed(f"port {port} is taken: choose another with --port") from error
+            raise ServiceFailed(f"port {port} is taken: choose another") from error
         raise ServiceFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
