@@ -95,7 +95,7 @@ def prepare(
 @app.command()
 def upload(
     paths: Annotated[
-        list[Path], typer.Argument(help="Files, folders with images, or globs.", show_default=False)
+        list[str], typer.Argument(help="Files, folders with images, or globs.", show_default=False)
     ],
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into folders below too.")
@@ -125,6 +125,7 @@ def upload(
 
     try:
         uploading.check_url(url)
+        uploading.check_key(key)
         files = find_files(paths, recursive=recursive)
     except UsageError as error:
         raise _failure(str(error), status=2) from None

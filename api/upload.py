@@ -39,6 +39,16 @@ def check_url(url: str) -> None:
         raise UsageError(f"{url!r} is no address of an API, such as http://127.0.0.1:8000")
 
 
+def check_key(key: str | None) -> None:
+    """See whether it can be a key. What it is, is not said.
+
+    Raises:
+        UsageError: it has characters that no request can carry.
+    """
+    if key is not None and not key.isprintable():
+        raise UsageError("the key has a character that no key has, such as the end of a line")
+
+
 async def upload(
     paths: Sequence[Path],
     *,

@@ -73,19 +73,22 @@ class Item:
         )
 
 
-def find_files(paths: Iterable[Path], *, recursive: bool) -> list[Path]:
+def find_files(paths: Iterable[str | Path], *, recursive: bool) -> list[Path]:
     """The files that `paths` name: each file, the images of each folder, and what a glob stands for.
 
     A glob comes here if the shell did not expand it, as in quotes, and means what it means there; `**` stands
     for any folders.
 
     Raises:
-        UsageError: there is no such file or folder, or nothing to upload in any of them.
+        UsageError: there is no such file or folder, or nothing to upload in any of them; or a path is empty,
+            as a shell's variable is that was not set.
     """
     found: dict[Path, None] = {}
     for path in paths:
+        if not str(path):  # it would be this folder
+            raise UsageError("one of the paths is empty")
         try:
-            found |= dict.fromkeys(_files_at(path, recursive=recursive))
+            found |= dict.fromkeys(_files_at(Path(path), recursive=recursive))
         except OSError as error:
             raise UsageError(f"{readable(error.filename or path)}: {error.strerror}") from error
     if not found:

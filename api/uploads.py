@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from jobs import metrics
+from jobs.deadline import in_time
 from jobs.errors import LimitExceeded, ProblemCode, Rejection
 from jobs.images import Image, Move, Status, StatusChange, new_image_id, repeatable_image_id
 from jobs.ports import Catalog, Services, Storage, Target
@@ -61,6 +62,7 @@ class Upload(NamedTuple):
 Admit = Callable[[Sequence[int]], Awaitable[Sequence[LimitExceeded | None]]]
 
 
+@in_time()
 async def create_uploads(
     files: Sequence[FileRequest],
     *,

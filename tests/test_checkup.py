@@ -154,6 +154,20 @@ async def test_a_clock_that_is_off_is_seen_from_every_service(services: Services
     assert all(word in message for check, message in faults(results).items() if check in clocks)
 
 
+async def test_a_redis_that_answers_nothing_is_given_up(corner: Settings) -> None:
+    """Long before its client would."""
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        silent = corner.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"})
+        (result,) = await check_redis(silent, now)
+        for writer in held:
+            writer.close()
+    assert result.verdict is Verdict.FAULT
+    assert "within 10 s" in result.message
+
+
 @pytest.mark.parametrize(
     ("option", "value", "check"),
     [("maxmemory-policy", "allkeys-lru", "redis.eviction"), ("appendonly", "no", "redis.persistence")],

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from api.uploads import FileRequest, Upload, create_uploads
 from jobs import requests
 from jobs.errors import Unavailable
 from jobs.images import Image, Source, Status
 from jobs.ports import Services
-from tests.memory import MemoryCatalog
+from tests.memory import MemoryCatalog, admit_all
 from tests.records import an_image
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.world import World, settings_for
@@ -74,6 +75,23 @@ def test_a_service_that_stands_still_is_unavailable(
     found, stands, took = asked(tmp_path, ask, status, frozen)
     assert (found, stands) == (None, after)
     assert took <= 10
+
+
+async def create(_: str, owner: str, services: Services) -> Image:
+    """What a client asks for first of all."""
+    file = FileRequest("photo.jpg", "image/jpeg", 1)
+    (upload,) = await create_uploads(
+        [file], owner=owner, preset=None, idempotency_key="a key", services=services, admit=admit_all
+    )
+    assert isinstance(upload, Upload)
+    return upload.image
+
+
+def test_an_upload_that_cannot_be_recorded_is_unavailable(tmp_path: Path) -> None:
+    """As soon as everything else."""
+    found, _, took = asked(tmp_path, create, Status.READY, "catalog")
+    assert found is None
+    assert 0 < took <= 10
 
 
 def test_an_image_is_deleted_though_its_objects_remain(tmp_path: Path) -> None:

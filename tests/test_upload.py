@@ -390,6 +390,16 @@ async def test_a_url_that_is_none_is_bad_usage(photo: Path, url: str) -> None:
     assert url in ended.err
 
 
+@pytest.mark.parametrize("key", ["wr\nong", "wrong\r"])
+async def test_a_key_that_no_request_can_carry_is_bad_usage(photo: Path, key: str) -> None:
+    """And what it is goes into no log."""
+    ended = await upload(photo, "--key", key, url="http://127.0.0.1:9")
+    assert (ended.status, ended.out) == (2, "")
+    assert "key" in ended.err
+    assert "wr" not in ended.err
+    assert "ong" not in ended.err
+
+
 async def test_this_machine_is_reached_directly(
     system: System, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,9 @@ def test_a_name_that_looks_like_a_glob_is_a_name(folder: Path) -> None:
     path = folder / "[ab].jpg"
     path.touch()
     assert find_files([path], recursive=False) == [path]
+    assert find_files([str(path)], recursive=False) == [path]
+    with pytest.raises(UsageError, match="empty"):  # not this folder
+        find_files([path, ""], recursive=True)
 
 
 def test_a_glob_of_nothing_is_bad_usage(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Checks of Redis, and of the workers and the jobs that are seen there."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from jobs.queue import RedisQueue, open_redis, queue_name
 from jobs.settings import Settings
 
 _OLDEST = 6  # major version
+_ANSWER_WITHIN = 10.0  # seconds; the client itself tries for longer, as a worker must
 _PATIENCE = 60.0  # seconds that a job may wait
 
 
@@ -22,7 +24,7 @@ async def check_redis(settings: Settings, clock: Clock) -> list[Result]:
         SettingsError: its address makes no sense.
     """
     try:
-        async with open_redis(settings) as redis:
+        async with asyncio.timeout(_ANSWER_WITHIN), open_redis(settings) as redis:
             before = clock()
             seconds, micro = await redis.time()
             after = clock()
@@ -36,8 +38,11 @@ async def check_redis(settings: Settings, clock: Clock) -> list[Result]:
                 compare_clocks("redis.clock", theirs, before=before, after=after),
                 *await _jobs(RedisQueue(redis, settings), oldest, clock),
             ]
+    except TimeoutError:
+        said = f"it does not answer within {_ANSWER_WITHIN:.0f} s"
     except (RedisError, OSError, Unavailable) as error:
-        return [fault("redis", reason(error), "start it, or correct DARKROOM_REDIS_URL")]
+        said = reason(error)
+    return [fault("redis", said, "start it, or correct DARKROOM_REDIS_URL")]
 
 
 def _version(info: dict[str, Any]) -> Result:
