@@ -136,7 +136,7 @@ def upload(
         work = uploading.upload(
             files, url=url, key=key, preset=preset, concurrency=concurrency, wait=wait, as_json=as_json
         )
-        ready = asyncio.run(work)
+        ready = _interruptible(work)
     except ApiError as error:
         raise _failure(str(error)) from None
     except KeyboardInterrupt:
@@ -222,6 +222,30 @@ def _run(
         raise _failure(str(error)) from None
     except DarkroomError as error:
         raise _failure(error.message) from None
+
+
+def _interruptible(work: Coroutine[Any, Any, bool]) -> bool:
+    """Run `work`; Ctrl-C ends it, and another does not disturb how it ends.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+
+    async def watched() -> bool:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt(*_: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+        signal.signal(signal.SIGINT, interrupt)
+        return await work
+
+    try:
+        return asyncio.run(watched())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def _serve(work: Coroutine[Any, Any, None]) -> None:

@@ -75,6 +75,18 @@ async def test_an_interrupted_folder_ends_with_each_image_once(settings: Setting
         assert after | stored == after
 
 
+async def test_an_impatient_user_interrupts_it_as_well(settings: Settings, tmp_path: Path) -> None:
+    """Whatever comes after the first interruption changes nothing."""
+    album(tmp_path, 60)
+    async with running_system(settings) as system:
+        process = await started("--json", "-r", "--url", system.url, tmp_path)
+        assert process.stdout is not None
+        async for _ in process.stdout:
+            process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        assert (process.returncode, err) == (130, b"")
+
+
 async def test_all_done_is_told_at_once_the_second_time(settings: Settings, photo: Path) -> None:
     """In one line, with the same id and the variants."""
     async with running_system(settings) as system:
