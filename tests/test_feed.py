@@ -296,7 +296,7 @@ async def test_so_much_that_nobody_followed_is_not_logged(services: Services) ->
     async with a_process(services, NOON) as process:
         cursor = await a_cursor(*process)
     at = NOON + timedelta(minutes=1)
-    images = [an_image(changed_at=at) for _ in range(MAX_REPLAY + 1)]
+    images = [an_image(changed_at=at) for _ in range(MAX_REPLAY + 100)]
     await services.catalog.add(images)
     async with a_process(services, NOON + timedelta(hours=1)) as process:
         with pytest.raises(CursorTooOld, match="10,000"):
