@@ -4,13 +4,15 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from jobs.errors import DarkroomError, SettingsError
 from jobs.settings import Settings, load_settings
 from jobs.supervise import ServiceFailed
+
+Result = TypeVar("Result")
 
 app = typer.Typer(
     name="darkroom",
@@ -136,12 +138,12 @@ def upload(
         work = uploading.upload(
             files, url=url, key=key, preset=preset, concurrency=concurrency, wait=wait, as_json=as_json
         )
-        ready = _interruptible(work)
+        ended = asyncio.run(_until_signalled(work))
     except ApiError as error:
         raise _failure(str(error)) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    if not ready:
+    if isinstance(ended, signal.Signals):
+        raise typer.Exit(128 + ended)
+    if not ended:
         raise typer.Exit(1)
 
 
@@ -214,7 +216,7 @@ def _configured(status: int = 1) -> Settings:
 
 
 def _run(
-    work: Coroutine[Any, Any, None], run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
+    work: Coroutine[Any, Any, object], run: Callable[[Coroutine[Any, Any, object]], object] = asyncio.run
 ) -> None:
     try:
         run(work)
@@ -224,31 +226,7 @@ def _run(
         raise _failure(error.message) from None
 
 
-def _interruptible(work: Coroutine[Any, Any, bool]) -> bool:
-    """Run `work`; Ctrl-C ends it, and another does not disturb how it ends.
-
-    Raises:
-        KeyboardInterrupt: it was interrupted.
-    """
-
-    async def watched() -> bool:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def interrupt(*_: object) -> None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
-
-        signal.signal(signal.SIGINT, interrupt)
-        return await work
-
-    try:
-        return asyncio.run(watched())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-
-
-def _serve(work: Coroutine[Any, Any, None]) -> None:
+def _serve(work: Coroutine[Any, Any, object]) -> None:
     """Run on the fastest loop there is; every message and every request passes through it."""
     try:
         import uvloop
@@ -271,24 +249,29 @@ async def _measured(
         await work(settings)
 
 
-async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` until SIGINT or SIGTERM."""
+async def _until_signalled(work: Coroutine[Any, Any, Result]) -> Result | signal.Signals:
+    """Do `work` until SIGINT or SIGTERM, and tell which came; another does not disturb how it ends."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    stopped = False
+    signals = (signal.SIGINT, signal.SIGTERM)
+    came: signal.Signals | None = None
 
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
+    def stop(signum: signal.Signals) -> None:
+        nonlocal came
+        came = signum
+        for each in signals:
+            loop.remove_signal_handler(each)  # otherwise the loop, when it closes, would no longer ignore it
+            signal.signal(each, signal.SIG_IGN)
         task.cancel()
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop)
+    for signum in signals:
+        loop.add_signal_handler(signum, stop, signum)
     try:
-        await task
+        return await task
     except asyncio.CancelledError:
-        if not stopped:
+        if came is None:
             raise
+        return came
 
 
 def _failure(message: str, status: int = 1) -> typer.Exit:

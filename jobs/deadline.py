@@ -20,4 +20,4 @@ async def in_time() -> AsyncIterator[None]:
         async with asyncio.timeout(_ANSWER_WITHIN):
             yield
     except TimeoutError as error:
-        raise Unavailable("A service does not answer in time.") from error
+        raise Unavailable(f"A service does not answer within {_ANSWER_WITHIN:.0f} s.") from error

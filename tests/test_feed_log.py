@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.clock import now
 from jobs.feed_log import MongoFeedLog
 from jobs.mongo import open_database
 from jobs.ports import FEED_OVERLAP, FeedEntry, FeedLog, FeedState
 from jobs.settings import Settings
 from tests.memory import MemoryFeedLog
-from tests.records import NOON
+
+_BEGUN = now()
 
 
 @pytest.fixture(params=["motor", "pymongo", "memory"])
@@ -27,8 +29,8 @@ async def log(request: pytest.FixtureRequest, corner: Settings) -> AsyncIterator
 
 
 def an_entry(seq: int, *, after: int | None = None, seconds: float = 0.0) -> FeedEntry:
-    """One with a state, written so many seconds after noon."""
-    at = NOON + timedelta(seconds=seconds)
+    """One with a state, of so many seconds after the tests began: what is a week old would be removed."""
+    at = _BEGUN + timedelta(seconds=seconds)
     states = (FeedState(f"img_{seq}", seq, at),)
     return FeedEntry(seq, seq - 1 if after is None else after, at, at - FEED_OVERLAP, states)
 

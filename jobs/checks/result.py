@@ -50,7 +50,7 @@ def fixed(check: str, message: str) -> Result:
 def reason(error: BaseException) -> str:
     """What an error says, in one line."""
     lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:_LENGTH]
+    return lines[0][:_LENGTH].rstrip(".")  # what to do comes after it
 
 
 def compare_clocks(
