@@ -7,6 +7,7 @@ and each asks the kernel for a signal when the parent dies, so that even `kill -
 import asyncio
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PATIENCE = 15.0
+_PORTS = range(20_000, 32_768)
 
 
 class ServiceFailed(Exception):
@@ -138,8 +140,12 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback address that nobody listens on.
+
+    It is below those that systems give to outgoing connections: one of these could take it before whoever is
+    to listen there does, be it at the next start.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        if port_is_free(port):
+            return port

@@ -84,6 +84,12 @@ async def test_a_child_has_the_environment_that_it_is_given(tmp_path: Path) -> N
     assert json.loads(log.read_text())["ONE"] == "1"
 
 
+def test_a_port_is_none_that_outgoing_connections_get() -> None:
+    """One of those could have it before whoever is to listen there."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(1_024 <= free_port() < first for _ in range(50))
+
+
 def test_a_port_is_free_until_somebody_listens() -> None:
     """And what is given out as free is."""
     port = free_port()
